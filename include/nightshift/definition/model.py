@@ -1,0 +1,212 @@
+"""Everything a data engineer tunes in one pipeline, as one typed model.
+
+Each section of ``pipeline.yaml`` is one class here. A step names the sections it reads, and only
+those enter its key: a changed gate never retrains a model.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+
+class Section(BaseModel):
+    """Base of every section: unknown fields are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FeatureType(StrEnum):
+    """The type a feature has in the lake and in the serving request."""
+
+    STRING = "string"
+    INT = "int"
+    FLOAT = "float"
+
+
+class Feature(Section):
+    """One raw input of the model, by its column name in the lake."""
+
+    type: FeatureType
+
+
+class Dataset(Section):
+    """Where the data lies: ``s3://<lake>/<name>/date=YYYY-MM-DD/*.parquet``."""
+
+    name: Name
+    date_column: str = "date"
+    unique: tuple[str, ...] = ()
+    """Columns that together identify a row; duplicates stop the run. Empty: not checked."""
+
+
+class Label(Section):
+    """What is predicted: a 0/1 column, or a numeric column compared with ``above``."""
+
+    name: Name
+    column: str
+    above: float | None = None
+    """The label is 1 where the column is greater than this, in the column's own unit."""
+    missing: Annotated[str, Field(pattern="^(drop|error)$")] = "error"
+    """What to do with rows whose label column is null."""
+
+
+class Window(Section):
+    """The rolling window that ends with the night, the holdout at its end."""
+
+    days: Annotated[int, Field(ge=2, le=3660)]
+    """Days in the window, holdout included."""
+    holdout_days: Annotated[int, Field(ge=1)]
+    minimum_rows_per_day: Annotated[int, Field(ge=1)] = 1
+    """A day with fewer rows stops the run."""
+
+    @model_validator(mode="after")
+    def _holdout_fits(self) -> Window:
+        if self.holdout_days >= self.days:
+            raise ValueError(
+                f"holdout_days ({self.holdout_days}) must be less than days ({self.days})"
+            )
+        return self
+
+
+class Schedule(Section):
+    """When the night runs. Without ``cron`` the pipeline runs only when triggered."""
+
+    cron: str | None = "0 2 * * *"
+    timezone: str = "UTC"
+    start: date | None = None
+    """First night."""
+    end: date | None = None
+    """Last night; empty for ever."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is not an IANA time zone, such as 'America/New_York'")
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone as an object."""
+        return ZoneInfo(self.timezone)
+
+
+class Training(Section):
+    """How the model is fitted."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 5
+    batch_size: Annotated[int, Field(ge=1)] = 256
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    seed: int = 1
+    parameters: dict[str, bool | int | float | str] = {}
+    """Handed to model.py as they are."""
+
+
+class Metric(StrEnum):
+    """Metrics of a binary classifier that gates can judge."""
+
+    AUC = "auc"
+    LOG_LOSS = "log_loss"
+    ACCURACY = "accuracy"
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Direction in which the metric improves."""
+        return self is not Metric.LOG_LOSS
+
+
+class GateRule(Section):
+    """One rule: exactly one of a floor, a ceiling, or a margin against the champion."""
+
+    metric: Metric
+    floor: float | None = None
+    """The candidate's value must be at least this."""
+    ceiling: float | None = None
+    """The candidate's value must be at most this."""
+    margin: Annotated[float, Field(ge=0)] | None = None
+    """The candidate may be worse than the champion by at most this."""
+    slice: str | None = None
+    """A declared slice column: the rule holds for each of its values with enough rows."""
+    minimum_rows: Annotated[int, Field(ge=1)] = 200
+    """With ``slice``: groups with fewer rows are listed, not judged."""
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> GateRule:
+        limits = [n for n in ("floor", "ceiling", "margin") if getattr(self, n) is not None]
+        if len(limits) != 1:
+            raise ValueError(f"give exactly one of floor, ceiling, margin (given: {limits})")
+        return self
+
+    @property
+    def title(self) -> str:
+        """The rule in words, the same for every night."""
+        scope = f" by {self.slice}" if self.slice else ""
+        if self.floor is not None:
+            return f"{self.metric}{scope} >= {self.floor:g}"
+        if self.ceiling is not None:
+            return f"{self.metric}{scope} <= {self.ceiling:g}"
+        return f"{self.metric}{scope} no worse than champion by more than {self.margin:g}"
+
+
+class Release(Section):
+    """How an accepted model goes live."""
+
+    golden_requests: Annotated[int, Field(ge=1, le=1000)] = 32
+    """Holdout rows sent to the idle colour before it may take traffic."""
+    tolerance: Annotated[float, Field(gt=0)] = 1e-5
+    """Largest absolute difference allowed between a golden answer and the trained model's."""
+    load_timeout_seconds: Annotated[float, Field(gt=0)] = 120.0
+    """How long a host may take to pull, load and warm a version."""
+
+
+class PipelineDefinition(Section):
+    """One pipeline, whole."""
+
+    pipeline: Name
+    description: str = ""
+    owner: str = "nightshift"
+    dataset: Dataset
+    label: Label
+    features: Annotated[dict[str, Feature], Field(min_length=1)]
+    window: Window
+    schedule: Schedule = Schedule()
+    slices: tuple[str, ...] = ()
+    training: Training = Training()
+    gates: Annotated[tuple[GateRule, ...], Field(min_length=1)]
+    release: Release = Release()
+    folder: Path = Field(exclude=True)
+    """Where the pipeline's files lie on this machine; never part of a key."""
+
+    @field_validator("features", mode="before")
+    @classmethod
+    def _short_features(cls, value: Any) -> Any:
+        """Accept ``carrier: string`` for ``carrier: {type: string}``."""
+        if not isinstance(value, dict):
+            return value
+        return {k: {"type": v} if isinstance(v, str) else v for k, v in value.items()}
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> PipelineDefinition:
+        if self.label.column in self.features:
+            raise ValueError(f"features: {self.label.column!r} is the label's column: it leaks")
+        undeclared = sorted({r.slice for r in self.gates if r.slice} - set(self.slices))
+        if undeclared:
+            raise ValueError(f"gates: slice {undeclared} is not declared under slices")
+        return self
+
+    def section(self, name: str) -> Any:
+        """One section as plain JSON values, as it enters a key and a request."""
+        return self.model_dump(mode="json", include={name})[name]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every lake column that a run reads, sorted."""
+        wanted = {*self.features, self.label.column, self.dataset.date_column}
+        return tuple(sorted(wanted | set(self.dataset.unique) | set(self.slices)))

@@ -1,0 +1,95 @@
+"""Every kind of step: where its function is, what it reads, where it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nightshift.runtimes import Runtime
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """One kind of step.
+
+    Attributes:
+        name: The step's name, also of its task in Airflow.
+        kind: Kind of the artifact it commits.
+        module: Module with ``run(context) -> StepOutcome``.
+        runtime: Environment that it runs in.
+        inputs: Names of the artifacts it reads, which are the names of the steps before it.
+        sections: Sections of pipeline.yaml it reads; they enter its key.
+        files: Files of the pipeline's folder it reads; their digests enter its key.
+        heavy: Takes a core and a gigabyte: runs in the pool of heavy steps.
+        by_night: The night itself enters its key (only the first step's).
+    """
+
+    name: str
+    kind: str
+    module: str
+    runtime: Runtime
+    inputs: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    heavy: bool = False
+    by_night: bool = False
+
+
+SNAPSHOT = StepSpec(
+    name="snapshot",
+    kind="snapshot",
+    module="nightshift.data.snapshot",
+    runtime=Runtime.ML,
+    sections=("dataset", "label", "features", "window", "slices"),
+    by_night=True,
+)
+STATISTICS = StepSpec(
+    name="statistics",
+    kind="statistics",
+    module="nightshift.validation.statistics",
+    runtime=Runtime.VALIDATION,
+    inputs=("snapshot",),
+    sections=("dataset", "label", "features", "slices"),
+    files=("schema.pbtxt",),
+    heavy=True,
+)
+EXPECTATIONS = StepSpec(
+    name="expectations",
+    kind="expectations",
+    module="nightshift.validation.expectations",
+    runtime=Runtime.ML,
+    inputs=("snapshot",),
+    sections=("dataset", "label", "features", "slices"),
+    files=("expectations.yaml",),
+    heavy=True,
+)
+TRAIN = StepSpec(
+    name="train",
+    kind="model",
+    module="nightshift.training.train",
+    runtime=Runtime.ML,
+    inputs=("snapshot",),
+    sections=("label", "features", "training", "release"),
+    files=("model.py",),
+    heavy=True,
+)
+EVALUATE = StepSpec(
+    name="evaluate",
+    kind="evaluation",
+    module="nightshift.evaluation.evaluate",
+    runtime=Runtime.ML,
+    inputs=("snapshot", "train"),
+    sections=("label", "features", "slices"),
+    heavy=True,
+)
+GATE = StepSpec(
+    name="gate",
+    kind="gate",
+    module="nightshift.gates.gate",
+    runtime=Runtime.TOOLS,
+    inputs=("snapshot", "evaluate"),
+    sections=("gates",),
+)
+
+STEPS: dict[str, StepSpec] = {
+    spec.name: spec for spec in (SNAPSHOT, STATISTICS, EXPECTATIONS, TRAIN, EVALUATE, GATE)
+}

@@ -1,0 +1,73 @@
+"""From a definition, a night and the inputs' references to one step's request, key included."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import date
+
+from nightshift import __version__
+from nightshift.artifacts.keys import derive_key, digest
+from nightshift.artifacts.manifest import ArtifactRef
+from nightshift.artifacts.store import new_attempt
+from nightshift.definition.model import PipelineDefinition
+from nightshift.runtimes import lock_digest
+from nightshift.steps.catalog import StepSpec
+from nightshift.steps.code import code_digest
+from nightshift.steps.contract import StepRequest
+
+
+def plan_step(
+    spec: StepSpec,
+    definition: PipelineDefinition,
+    night: date,
+    inputs: Mapping[str, ArtifactRef],
+    *,
+    by: str = "",
+    nonce: str = "",
+) -> StepRequest:
+    """Build the request of one step.
+
+    Args:
+        spec: The kind of step.
+        definition: The pipeline.
+        night: The run's night.
+        inputs: A reference for each name in ``spec.inputs``.
+        by: Who or what runs it; recorded, not part of the key.
+        nonce: Makes a new artifact on purpose; give it to the first step, the rest follow.
+    """
+    parameters = {name: definition.section(name) for name in spec.sections}
+    code = step_code(spec, definition)
+    identity = {**parameters, "pipeline": definition.pipeline}
+    if spec.by_night:
+        identity["night"] = night.isoformat()
+    key = derive_key(
+        step=spec.name,
+        inputs={name: inputs[name].key for name in spec.inputs},
+        parameters=identity,
+        code=code,
+        nonce=nonce,
+    )
+    return StepRequest(
+        step=spec.name,
+        pipeline=definition.pipeline,
+        night=night,
+        key=key,
+        attempt=new_attempt(),
+        inputs={name: inputs[name] for name in spec.inputs},
+        parameters=parameters,
+        code=code,
+        code_version=os.environ.get("NIGHTSHIFT_CODE_VERSION", __version__),
+        folder=definition.folder,
+        by=by,
+    )
+
+
+def step_code(spec: StepSpec, definition: PipelineDefinition) -> dict[str, str]:
+    """Digests of all code that a step runs: ours, the pipeline's files, the runtime's lock."""
+    files = {f"file:{name}": digest((definition.folder / name).read_bytes()) for name in spec.files}
+    return {
+        "step": code_digest(spec.module),
+        f"runtime:{spec.runtime}": lock_digest(spec.runtime),
+        **files,
+    }

@@ -1,0 +1,1 @@
+"""S3-compatible storage: one client, conditional writes, errors by kind."""
