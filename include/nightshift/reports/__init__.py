@@ -1,0 +1,1 @@
+"""Report pages: one look for every report, self-contained, with every value escaped."""
