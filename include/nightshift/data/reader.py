@@ -72,16 +72,13 @@ def download_file(bucket: Bucket, file: PinnedFile, path: Path) -> None:
         )
 
 
-def read_table(
-    files: Sequence[tuple[PinnedFile, Path]], columns: Sequence[str]
-) -> pa.Table:
+def read_table(files: Sequence[tuple[PinnedFile, Path]], columns: Sequence[str]) -> pa.Table:
     """One part as a table in memory, with these columns in this order."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     return pa.concat_tables(
-        pq.ParquetFile(path).read(columns=list(columns)).select(list(columns))
-        for _, path in files
+        pq.ParquetFile(path).read(columns=list(columns)).select(list(columns)) for _, path in files
     )
 
 

@@ -44,6 +44,17 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class Version:
+    """The current version of one object."""
+
+    key: str
+    version_id: str | None
+    """None where the bucket keeps no versions."""
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True)
 class Read:
     """An object's bytes with the tag that a conditional overwrite must name."""
 
@@ -79,7 +90,8 @@ class Bucket:
         return boto3.client("s3", config=config)
 
     @contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
+    def errors(self, what: str) -> Iterator[None]:
+        """Turn boto3's errors about ``what`` (a key) into those of this module."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         where = f"s3://{self.name}/{what}"
@@ -109,7 +121,7 @@ class Bucket:
             AbsentError: There is no such object.
         """
         extra: dict[str, Any] = {"VersionId": version_id} if version_id else {}
-        with self._errors(key):
+        with self.errors(key):
             answer = self.client.get_object(Bucket=self.name, Key=key, **extra)
             return Read(answer["Body"].read(), answer["ETag"], answer.get("VersionId"))
 
@@ -121,7 +133,7 @@ class Bucket:
         self, key: str, body: bytes, *, content_type: str = "application/octet-stream"
     ) -> str | None:
         """Write one object, replacing what is there; returns its version id, where kept."""
-        with self._errors(key):
+        with self.errors(key):
             answer = self.client.put_object(
                 Bucket=self.name, Key=key, Body=body, ContentType=content_type
             )
@@ -134,7 +146,7 @@ class Bucket:
         must therefore compare what is there with what it meant to write before it calls itself
         the loser.
         """
-        with self._errors(key):
+        with self.errors(key):
             try:
                 self.client.put_object(
                     Bucket=self.name, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
@@ -151,7 +163,7 @@ class Bucket:
         Raises:
             PreconditionError: Somebody changed it since it was read.
         """
-        with self._errors(key):
+        with self.errors(key):
             answer = self.client.put_object(Bucket=self.name, Key=key, Body=body, IfMatch=etag)
         return answer["ETag"]
 
@@ -159,7 +171,7 @@ class Bucket:
         """Upload a file, in parts where it is large, never whole in memory."""
         from boto3.exceptions import S3UploadFailedError
 
-        with self._errors(key):
+        with self.errors(key):
             try:
                 self.client.upload_file(
                     str(path), self.name, key, ExtraArgs={"ContentType": content_type}
@@ -170,7 +182,7 @@ class Bucket:
     def stream(self, key: str, into: IO[bytes], *, version_id: str | None = None) -> Iterator[int]:
         """Copy an object into a file in chunks, yielding each chunk's size (raises AbsentError)."""
         extra: dict[str, Any] = {"VersionId": version_id} if version_id else {}
-        with self._errors(key):
+        with self.errors(key):
             body = self.client.get_object(Bucket=self.name, Key=key, **extra)["Body"]
             for chunk in body.iter_chunks(1 << 20):
                 into.write(chunk)
@@ -179,7 +191,7 @@ class Bucket:
     def exists(self, key: str) -> bool:
         """Whether an object has this key."""
         try:
-            with self._errors(key):
+            with self.errors(key):
                 self.client.head_object(Bucket=self.name, Key=key)
         except AbsentError:
             return False
@@ -187,7 +199,7 @@ class Bucket:
 
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[Listed]:
         """All objects under a prefix, in key order."""
-        with self._errors(prefix):
+        with self.errors(prefix):
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.name, Prefix=prefix, StartAfter=start_after
             )
@@ -195,9 +207,24 @@ class Bucket:
                 for item in page.get("Contents", ()):
                     yield Listed(item["Key"], item["Size"], item["ETag"])
 
+    def versions(self, prefix: str, *, start_after: str = "") -> Iterator[Version]:
+        """The current version of all objects under a prefix, in key order; deleted ones left out.
+
+        Where the bucket keeps no versions, the objects come without a version id.
+        """
+        with self.errors(prefix):
+            pages = self.client.get_paginator("list_object_versions").paginate(
+                Bucket=self.name, Prefix=prefix, KeyMarker=start_after
+            )
+            for page in pages:
+                for item in page.get("Versions", ()):
+                    if item["IsLatest"]:
+                        version = None if item["VersionId"] == "null" else item["VersionId"]
+                        yield Version(item["Key"], version, item["Size"], item["ETag"])
+
     def delete(self, key: str) -> None:
         """Remove one object (its current version). Only retention and tests call this."""
-        with self._errors(key):
+        with self.errors(key):
             self.client.delete_object(Bucket=self.name, Key=key)
 
 
