@@ -1,0 +1,6 @@
+"""Retrain flights every night (Airflow: DAG)."""
+
+from nightshift_airflow.release import release_dag
+from nightshift_airflow.retrain import retrain_dag
+
+retrain, release = retrain_dag("flights"), release_dag("flights")

@@ -1,0 +1,121 @@
+"""One registered version per model artifact, pinned in S3 like the run.
+
+``<pipeline>/versions/by-model/<key>.json`` is written once and says which number the artifact
+got; ``<pipeline>/versions/<number>.json`` is the same candidate by its number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nightshift.errors import RefusedError
+from nightshift.release.candidate import Candidate
+from nightshift.storage.s3 import AbsentError, Bucket
+from nightshift.tracking.runs import RunTracker, mlflow_errors
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+KEY_TAG = "nightshift.model.key"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The registered versions of one pipeline's model."""
+
+    bucket: Bucket
+    pipeline: str
+
+    def find(self, model_key: str) -> Candidate | None:
+        """The candidate that a model artifact was registered as."""
+        return self._read(self._by_model(model_key))
+
+    def version(self, number: int) -> Candidate:
+        """The candidate of a version number.
+
+        Raises:
+            RefusedError: No such version was registered.
+        """
+        found = self._read(self._by_number(number))
+        if found is None:
+            raise RefusedError(f"{self.pipeline}: version {number} was never registered.")
+        return found
+
+    def register(self, draft: Candidate, tracker: RunTracker) -> Candidate:
+        """Register a model artifact, once.
+
+        Args:
+            draft: The candidate; its version number is ignored, the registry gives it.
+            tracker: For MLflow, and for the run that the version belongs to.
+
+        Returns:
+            The pinned candidate, which may be an earlier one for the same artifact.
+        """
+        pinned = self.find(draft.model.key)
+        if pinned is None:
+            with mlflow_errors(tracker.server):
+                pinned = self._pin_new(draft, tracker.client())
+        self.bucket.put(
+            self._by_number(pinned.version),
+            pinned.model_dump_json(indent=1).encode(),
+            content_type="application/json",
+        )
+        return pinned
+
+    def _pin_new(self, draft: Candidate, client: MlflowClient) -> Candidate:
+        self._ensure_name(client)
+        made = self._versions_of(client, draft.model.key)
+        number = made[0] if made else self._create(client, draft)
+        mine = draft.model_copy(update={"version": number})
+        self.bucket.create(
+            self._by_model(draft.model.key), mine.model_dump_json(indent=1).encode()
+        )
+        pinned = self.find(draft.model.key)
+        assert pinned is not None
+        for other in self._versions_of(client, draft.model.key):
+            if other != pinned.version:
+                client.delete_model_version(self.pipeline, str(other))
+        return pinned
+
+    def _create(self, client: MlflowClient, draft: Candidate) -> int:
+        created = client.create_model_version(
+            self.pipeline,
+            source=f"{draft.model.uri}",
+            run_id=draft.run_id or None,
+            tags={
+                KEY_TAG: draft.model.key,
+                "nightshift.night": draft.night.isoformat(),
+                "nightshift.model.digest": draft.model.digest,
+                **{f"nightshift.{name}": ref.uri for name, ref in draft.lineage.items()},
+            },
+            description=f"Trained on the window that ends with {draft.night.isoformat()}.",
+        )
+        return int(created.version)
+
+    def _versions_of(self, client: MlflowClient, key: str) -> list[int]:
+        found = client.search_model_versions(
+            f"name = '{self.pipeline}' and tags.`{KEY_TAG}` = '{key}'"
+        )
+        return sorted(int(v.version) for v in found)
+
+    def _ensure_name(self, client: MlflowClient) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            client.create_registered_model(self.pipeline)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _read(self, key: str) -> Candidate | None:
+        try:
+            return Candidate.model_validate_json(self.bucket.get(key).body)
+        except AbsentError:
+            return None
+
+    def _by_model(self, key: str) -> str:
+        return f"{self.pipeline}/versions/by-model/{key}.json"
+
+    def _by_number(self, number: int) -> str:
+        return f"{self.pipeline}/versions/{number}.json"

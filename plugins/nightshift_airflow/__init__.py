@@ -1,0 +1,1 @@
+"""Everything of Nightshift that imports Airflow."""

@@ -1,0 +1,47 @@
+"""From a task to what it made: report, artifact, MLflow run.
+
+Airflow 3 stores each link when the task ends, by asking the operator object that ran.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+
+class ReportLink(BaseOperatorLink):
+    """The report of the step, of its failure too."""
+
+    name = "Report"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Address of the report's page, or nothing."""
+        return str(getattr(operator, "report_url", ""))
+
+
+class ArtifactLink(BaseOperatorLink):
+    """Manifest and files of the artifact."""
+
+    name = "Artifact"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Address of the artifact's page, or nothing."""
+        return str(getattr(operator, "artifact_url", ""))
+
+
+class RunLink(BaseOperatorLink):
+    """The night's MLflow run."""
+
+    name = "MLflow run"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Address of the run's page, or nothing."""
+        return str(getattr(operator, "run_url", ""))
+
+
+STEP_LINKS: tuple[Any, ...] = (ReportLink(), ArtifactLink(), RunLink())

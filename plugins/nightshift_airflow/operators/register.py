@@ -1,0 +1,123 @@
+"""Register an accepted model, once, and tell the release DAG."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, AssetAlias, BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from nightshift.artifacts.manifest import ArtifactRef
+from nightshift.definition import load_pipeline
+from nightshift.errors import NightshiftError
+from nightshift.release.candidate import Candidate
+from nightshift_airflow.hooks.storage import S3_CONNECTION, StorageHook
+from nightshift_airflow.hooks.tracking import MLFLOW_CONNECTION, MlflowHook
+from nightshift_airflow.links.artifacts import STEP_LINKS
+from nightshift_airflow.operators.step import ERROR_XCOM
+from nightshift_airflow.routes.addresses import artifact_page
+from nightshift_airflow.run_identity import RunIdentity
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+def registered_asset(pipeline: str) -> Asset:
+    """The asset whose events say "a version of this pipeline was registered"."""
+    # By name alone: an address with a scheme makes Airflow import every provider's handlers.
+    return Asset(name=f"{pipeline}_registered")
+
+
+class RegisterOperator(BaseOperator):
+    """Give the model artifact its version number and ask for nothing twice.
+
+    The asset event that starts a release is sent only while the release log knows nothing of the
+    version, so that a cleared or repeated run starts no second release.
+
+    Args:
+        pipeline: Name of the pipeline's folder.
+        inputs: References of the run's artifacts by step name; ``train`` is the model. (templated)
+        s3_conn_id: The ``aws`` connection of the object store.
+        mlflow_conn_id: The ``http`` connection of MLflow.
+
+    Returns (XCom): ``{"version": number, "artifact": reference}``.
+    """
+
+    template_fields: Sequence[str] = ("inputs",)
+    operator_extra_links = STEP_LINKS
+    ui_color = "#ede7f6"
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        inputs: dict[str, Any],
+        s3_conn_id: str = S3_CONNECTION,
+        mlflow_conn_id: str = MLFLOW_CONNECTION,
+        **kwargs: Any,
+    ) -> None:
+        alias = AssetAlias(f"{pipeline}_registered_once")
+        super().__init__(outlets=[alias], **kwargs)
+        self.pipeline = pipeline
+        self.inputs = inputs
+        self.s3_conn_id = s3_conn_id
+        self.mlflow_conn_id = mlflow_conn_id
+        self.artifact_url = ""
+        self.run_url = ""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Register, then send the event if the release log has not heard of the version."""
+        from nightshift.steps.lifeline import die_with_parent
+
+        die_with_parent()
+        try:
+            candidate = self._register(context)
+        except NightshiftError as error:
+            context["ti"].xcom_push(key=ERROR_XCOM, value=error.message[:4000])
+            kind = AirflowException if error.kind.retryable else AirflowFailException
+            raise kind(error.message) from None
+        return {
+            "version": candidate.version,
+            "artifact": candidate.model.model_dump(mode="json"),
+        }
+
+    def _register(self, context: Context) -> Candidate:
+        identity = RunIdentity.of(context, load_pipeline(self.pipeline))
+        storage = StorageHook(self.s3_conn_id)
+        os.environ.update(storage.environment())
+        bucket = storage.bucket()
+        hook = MlflowHook(self.mlflow_conn_id)
+        tracker, registry = hook.tracker(self.pipeline, bucket), hook.registry(self.pipeline, bucket)
+        refs = {name: ArtifactRef.model_validate(ref) for name, ref in self.inputs.items()}
+        known = registry.find(refs["train"].key)
+        pin = tracker.ensure(identity.night)
+        draft = Candidate(
+            version=0,
+            night=identity.night,
+            model=refs["train"],
+            lineage={name: ref for name, ref in refs.items() if name != "train"},
+            run_id=pin.run_id,
+            by=identity.by,
+        )
+        candidate = known or registry.register(draft, tracker)
+        if known is None:
+            tracker.finish(identity.night)
+        self.run_url = hook.run_url(pin)
+        self.artifact_url = artifact_page(candidate.model.uri)
+        self.log.info("%s version %s: %s", self.pipeline, candidate.version, candidate.model.uri)
+        self._announce(context, candidate, known_before=known is not None)
+        return candidate
+
+    def _announce(self, context: Context, candidate: Candidate, *, known_before: bool) -> None:
+        from nightshift.release.requests import is_known
+        from nightshift.storage.s3 import artifact_bucket
+
+        if known_before and is_known(artifact_bucket(), self.pipeline, candidate.version):
+            self.log.info("Version %s is in the release log already.", candidate.version)
+            return
+        alias = AssetAlias(f"{self.pipeline}_registered_once")
+        context["outlet_events"][alias].add(
+            registered_asset(self.pipeline), extra={"version": candidate.version}
+        )

@@ -1,0 +1,181 @@
+"""The one operator that runs steps; each kind of step is a small subclass (see ``steps.py``)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from nightshift.artifacts.manifest import ArtifactRef
+from nightshift.definition import load_pipeline
+from nightshift.errors import NightshiftError, StepError
+from nightshift.steps.catalog import StepSpec
+from nightshift.steps.contract import StepRequest, StepResult
+from nightshift_airflow.hooks.storage import S3_CONNECTION, StorageHook
+from nightshift_airflow.hooks.tracking import MLFLOW_CONNECTION, MlflowHook
+from nightshift_airflow.links.artifacts import STEP_LINKS
+from nightshift_airflow.routes.addresses import artifact_page, object_page
+from nightshift_airflow.run_identity import RunIdentity
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from nightshift.steps.launch import StepProcess
+    from nightshift.tracking.runs import RunTracker
+
+HEAVY_POOL = "nightshift_heavy"
+"""Holds as many slots as the machine can train and validate side by side."""
+
+ERROR_XCOM = "error"
+
+
+class StepOperator(BaseOperator):
+    """Run one step as a process of its own, or reuse what it committed before.
+
+    Args:
+        pipeline: Name of the pipeline's folder.
+        inputs: For each input of the step the reference that the earlier task returned. (templated)
+        s3_conn_id: The ``aws`` connection of the object store.
+        mlflow_conn_id: The ``http`` connection of MLflow.
+
+    Returns (XCom): ``{"artifact": reference, "metrics": numbers, "reused": bool}``.
+
+    A foreseen error that cannot go away by itself fails the task at once; a lost connection or a
+    dead process is retried with back-off.
+    """
+
+    spec: ClassVar[StepSpec]
+    template_fields: Sequence[str] = ("inputs",)
+    operator_extra_links = STEP_LINKS
+    ui_color = "#e8eef7"
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        inputs: dict[str, Any] | None = None,
+        s3_conn_id: str = S3_CONNECTION,
+        mlflow_conn_id: str = MLFLOW_CONNECTION,
+        **kwargs: Any,
+    ) -> None:
+        if self.spec.heavy:
+            kwargs.setdefault("pool", HEAVY_POOL)
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+        self.inputs = inputs or {}
+        self.s3_conn_id = s3_conn_id
+        self.mlflow_conn_id = mlflow_conn_id
+        self.report_url = ""
+        self.artifact_url = ""
+        self.run_url = ""
+        self._process: StepProcess | None = None
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Plan the step, run or reuse it, tell MLflow, leave references behind."""
+        from nightshift.steps.lifeline import die_with_parent
+
+        # This process is the step's parent; Airflow's supervisor is ours. Where that one is
+        # killed, we must not live on beside the retry, and our end ends the step.
+        die_with_parent()
+        try:
+            return self._execute(context)
+        except NightshiftError as error:
+            self._fail(context, StepError(kind=error.kind, message=error.message))
+            raise AssertionError("unreachable") from error
+
+    def on_kill(self) -> None:
+        """End the step's whole process group."""
+        if self._process is not None:
+            self._process.kill()
+
+    def _execute(self, context: Context) -> dict[str, Any]:
+        identity = RunIdentity.of(context, load_pipeline(self.pipeline))
+        storage = StorageHook(self.s3_conn_id)
+        environment = storage.environment()
+        os.environ.update(environment)
+        request = self._plan(identity)
+        mlflow = MlflowHook(self.mlflow_conn_id)
+        tracker = mlflow.tracker(self.pipeline, storage.bucket())
+        result = self._run(request, environment, tracker)
+        if result.error:
+            self._tell_failure(tracker, request, result.error)
+            self._fail(context, result.error)
+        assert result.artifact is not None
+        tracker.log_step(request, result)
+        pin = tracker.find(request.night)
+        self.run_url = mlflow.run_url(pin) if pin else ""
+        self._show(result)
+        return {
+            "artifact": result.artifact.model_dump(mode="json"),
+            "metrics": result.metrics,
+            "reused": result.reused,
+        }
+
+    def _plan(self, identity: RunIdentity) -> StepRequest:
+        from nightshift.steps.plan import plan_step
+
+        inputs = {name: ArtifactRef.model_validate(ref) for name, ref in self.inputs.items()}
+        return plan_step(
+            self.spec,
+            identity.definition,
+            identity.night,
+            inputs,
+            by=identity.by,
+            nonce=identity.nonce if self.spec.by_night else "",
+        )
+
+    def _run(
+        self, request: StepRequest, environment: dict[str, str], tracker: RunTracker
+    ) -> StepResult:
+        from nightshift.artifacts.store import ArtifactStore
+        from nightshift.steps.launch import StepProcess
+        from nightshift.steps.run import result_of
+
+        store = ArtifactStore(tracker.bucket)
+        existing = store.find(request.pipeline, self.spec.kind, request.key)
+        if existing:
+            self.log.info(
+                "Reused: %s was made for the same input by %s.",
+                existing.ref.uri,
+                existing.manifest.by or "an earlier run",
+            )
+            return result_of(existing, store, reused=True)
+        self._process = StepProcess(request, environment)
+        # MLflow's client takes more than a second to import: let it, while the step works.
+        with ThreadPoolExecutor(1) as pool:
+            ready: Future[Any] = pool.submit(tracker.ensure, request.night)
+            result = self._process.run(lambda line: self.log.info("%s", line))
+        failed = ready.exception()
+        if failed and not result.error:
+            raise failed
+        return result
+
+    def _show(self, result: StepResult) -> None:
+        assert result.artifact is not None
+        self.artifact_url = artifact_page(result.artifact.uri)
+        if result.reports:
+            self.report_url = object_page(next(iter(result.reports.values())))
+        for title, uri in result.reports.items():
+            self.log.info("%s: %s", title, object_page(uri))
+        numbers = ", ".join(f"{k} {v:g}" for k, v in list(result.metrics.items())[:12])
+        how = "reused" if result.reused else f"made in {result.seconds:.1f} s"
+        self.log.info("%s %s: %s", self.spec.kind, how, numbers or result.artifact.uri)
+
+    def _tell_failure(self, tracker: RunTracker, request: StepRequest, error: StepError) -> None:
+        try:
+            tracker.log_failure(request, error.message)
+        except NightshiftError as second:  # the step's own error is the one that matters
+            self.log.warning("MLflow was not told: %s", second)
+
+    def _fail(self, context: Context, error: StepError) -> None:
+        if error.report:
+            self.report_url = object_page(error.report)
+            self.log.error("Report: %s", self.report_url)
+        context["ti"].xcom_push(key=ERROR_XCOM, value=error.message[:4000])
+        if error.kind.retryable:
+            raise AirflowException(error.message)
+        raise AirflowFailException(error.message)

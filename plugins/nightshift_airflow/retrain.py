@@ -1,0 +1,99 @@
+"""The DAG of a night: snapshot, validation, training, evaluation, gate, registration."""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, CronDataIntervalTimetable
+
+from nightshift.definition import PipelineDefinition, load_pipeline
+from nightshift_airflow.dag_parts import RETRIES, end_of, night_params, start_of
+from nightshift_airflow.operators.register import RegisterOperator
+from nightshift_airflow.operators.steps import (
+    EvaluateOperator,
+    ExpectationsOperator,
+    GateOperator,
+    SnapshotOperator,
+    StatisticsOperator,
+    TrainOperator,
+)
+
+
+def retrain_dag(pipeline: str) -> DAG:
+    """Build ``retrain_<pipeline>`` from the pipeline's definition.
+
+    Raises:
+        BadDefinitionError: The definition is wrong; Airflow shows it for this DAG file alone.
+    """
+    definition = load_pipeline(pipeline)
+    dag = DAG(
+        dag_id=f"retrain_{pipeline}",
+        description=definition.description,
+        doc_md=_documentation(definition),
+        schedule=_timetable(definition),
+        start_date=start_of(definition),
+        end_date=end_of(definition),
+        catchup=False,
+        # One night at a time: the next night's baseline is this night's release.
+        max_active_runs=1,
+        default_args={**RETRIES, "owner": definition.owner},
+        params=night_params(definition),
+        tags=["nightshift", pipeline],
+        render_template_as_native_obj=True,
+    )
+    with dag:
+        _tasks(pipeline)
+    return dag
+
+
+def _tasks(pipeline: str) -> None:
+    snapshot = SnapshotOperator(task_id="snapshot", pipeline=pipeline)
+    pinned = {"snapshot": snapshot.output["artifact"]}
+    statistics = StatisticsOperator(task_id="statistics", pipeline=pipeline, inputs=pinned)
+    expectations = ExpectationsOperator(task_id="expectations", pipeline=pipeline, inputs=pinned)
+    train = TrainOperator(task_id="train", pipeline=pipeline, inputs=pinned)
+    evaluate = EvaluateOperator(
+        task_id="evaluate",
+        pipeline=pipeline,
+        inputs={**pinned, "train": train.output["artifact"]},
+    )
+    gate = GateOperator(
+        task_id="gate",
+        pipeline=pipeline,
+        inputs={**pinned, "evaluate": evaluate.output["artifact"]},
+    )
+    made = {
+        "snapshot": snapshot,
+        "statistics": statistics,
+        "expectations": expectations,
+        "train": train,
+        "evaluate": evaluate,
+        "gate": gate,
+    }
+    register = RegisterOperator(
+        task_id="register",
+        pipeline=pipeline,
+        inputs={name: task.output["artifact"] for name, task in made.items()},
+    )
+    [statistics, expectations] >> train >> evaluate >> gate >> register
+
+
+def _timetable(definition: PipelineDefinition) -> CronDataIntervalTimetable | None:
+    schedule = definition.schedule
+    if schedule.cron is None:
+        return None
+    # A bare cron string gives runs without a data interval; the night is that interval's day.
+    return CronDataIntervalTimetable(schedule.cron, timezone=schedule.timezone)
+
+
+def _documentation(definition: PipelineDefinition) -> str:
+    window, rules = definition.window, "\n".join(f"- {r.title}" for r in definition.gates)
+    return (
+        f"{definition.description}\n\n"
+        f"Each night trains on {window.days - window.holdout_days} days of `"
+        f"{definition.dataset.name}` and holds out the last {window.holdout_days}. "
+        f"A registered version starts `release_{definition.pipeline}`.\n\n"
+        f"**Gate**\n{rules}\n\n"
+        "**When a task is red**: its log ends with one error that names the column, file or gate. "
+        "A lost connection retries by itself. After repairing what it names, clear the task: the "
+        "run goes on from there. Repaired *data* needs a new run with *force*, since a running "
+        "night keeps the bytes that it pinned."
+    )

@@ -1,0 +1,21 @@
+"""Addresses of pages behind Airflow's login, from S3 URIs."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+PREFIX = "/nightshift"
+
+
+def object_page(uri: str) -> str:
+    """Where a browser sees one object of the artifact bucket (``s3://bucket/key``)."""
+    return f"{PREFIX}/objects/{quote(_key(uri))}"
+
+
+def artifact_page(uri: str) -> str:
+    """Where a browser sees an artifact's manifest and files."""
+    return f"{PREFIX}/artifacts/{quote(_key(uri))}"
+
+
+def _key(uri: str) -> str:
+    return uri.removeprefix("s3://").partition("/")[2]

@@ -1,0 +1,83 @@
+"""Reports and artifacts from S3, for people who are logged in to Airflow."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING
+
+from airflow.api_fastapi.core_api.security import requires_authenticated
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.responses import HTMLResponse, Response
+
+from nightshift_airflow.routes.addresses import PREFIX
+
+if TYPE_CHECKING:
+    from nightshift.artifacts.store import ArtifactStore
+
+__all__ = ["PREFIX", "objects_app"]
+
+# Only what steps publish: never the release log, pins or another bucket.
+_ARTIFACT = re.compile(r"^[a-z][a-z0-9_]*/artifacts/[a-z_]+/[0-9a-f]+$")
+_OBJECT = re.compile(r"^[a-z][a-z0-9_]*/artifacts/[a-z_]+/[0-9a-f]+/[0-9a-f]+/[\w./ %=-]+$")
+# A report is data: it may style itself, but runs as nobody and asks no other address.
+_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'; font-src data:"
+)
+
+
+def objects_app() -> FastAPI:
+    """The pages; every one asks for Airflow's login."""
+    app = FastAPI(
+        title="Nightshift", dependencies=[Depends(requires_authenticated())], openapi_url=None
+    )
+    app.add_api_route("/objects/{key:path}", show_object, methods=["GET"])
+    app.add_api_route("/artifacts/{key:path}", show_artifact, methods=["GET"])
+    return app
+
+
+def show_object(key: str) -> Response:
+    """One file that a step published."""
+    from nightshift.artifacts.store import content_type
+    from nightshift.storage.s3 import AbsentError
+
+    if not _OBJECT.match(key) or ".." in key:
+        raise HTTPException(404, "Only files of artifacts are shown here.")
+    try:
+        body = _store().bucket.get(key).body
+    except AbsentError:
+        raise HTTPException(404, f"There is no {key}; retention may have removed it.") from None
+    headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+    return Response(body, media_type=content_type(key), headers=headers)
+
+
+def show_artifact(key: str) -> HTMLResponse:
+    """An artifact's manifest, with a link to each of its files."""
+    if not _ARTIFACT.match(key):
+        raise HTTPException(404, "Expected <pipeline>/artifacts/<kind>/<key>.")
+    pipeline, _, kind, name = key.split("/")
+    found = _store().find(pipeline, kind, name)
+    if found is None:
+        raise HTTPException(404, f"There is no committed artifact {key}.")
+    base = f"{PREFIX}/objects/{key}/{found.manifest.attempt}"
+    rows = "".join(
+        f'<tr><td><a href="{base}/{html.escape(n)}">{html.escape(n)}</a></td>'
+        f"<td>{f.size:,}</td><td><code>{f.sha256[:16]}…</code></td></tr>"
+        for n, f in sorted(found.manifest.files.items())
+    )
+    facts = html.escape(found.manifest.model_copy(update={"files": {}}).model_dump_json(indent=2))
+    page = (
+        "<!doctype html><meta charset=utf-8><title>Artifact</title>"
+        "<style>body{font:15px system-ui;margin:2rem;max-width:70rem}td{padding:.2rem 1rem}"
+        "pre{background:#f4f4f5;color:#18181b;padding:1rem;overflow:auto}</style>"
+        f"<h1>{html.escape(kind)} <small>{html.escape(name)}</small></h1>"
+        f"<table>{rows}</table><h2>Manifest</h2><pre>{facts}</pre>"
+    )
+    return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
+
+
+def _store() -> ArtifactStore:
+    from nightshift_airflow.hooks.storage import StorageHook
+
+    return StorageHook().get_conn()
