@@ -1,0 +1,48 @@
+"""Servers that integration tests share."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.servers import S3, SeaweedServer, drop_buckets, make_buckets
+
+_number = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedServer]:
+    """One SeaweedFS for all tests that do not harm it."""
+    with SeaweedServer(tmp_path_factory.mktemp("seaweed")).start() as server:
+        yield server.ready()
+
+
+@pytest.fixture
+def s3(seaweed: SeaweedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """Empty buckets of this test's own, with the environment set so that the project finds them.
+
+    Read their names from ``s3.artifacts`` and ``s3.lake`` or from the environment
+    (``artifact_bucket()``, ``lake_bucket()``): each test has others.
+    """
+    s3 = _with_buckets(seaweed, monkeypatch)
+    yield s3
+    drop_buckets(seaweed.client_environment, s3.artifacts.name, s3.lake.name)
+
+
+@pytest.fixture
+def own_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """As ``s3``, on a SeaweedFS that this test alone uses and may kill and start again."""
+    with SeaweedServer(tmp_path / "seaweed").start() as server:
+        yield _with_buckets(server.ready(), monkeypatch)
+
+
+def _with_buckets(server: SeaweedServer, monkeypatch: pytest.MonkeyPatch) -> S3:
+    number = next(_number)
+    s3 = S3(server, f"nightshift-{number}", f"lake-{number}")
+    make_buckets(server.client_environment, s3.artifacts.name, s3.lake.name)
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3
