@@ -26,6 +26,8 @@ def code_digest(module: str) -> str:
 
 def closure(module: str) -> frozenset[tuple[str, Path]]:
     """Name and file of ``module`` and of all Nightshift modules it imports, however deep."""
+    if _file_of(module) is None:
+        raise ModuleNotFoundError(f"there is no module {module} below {_ROOT}")
     found: dict[str, Path] = {}
     waiting = [module]
     while waiting:
@@ -62,7 +64,7 @@ def _meaning(path: Path) -> str:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):
-            body[0] = ast.Pass()
+            del body[0]
     return ast.dump(tree)
 
 

@@ -1,0 +1,71 @@
+"""The shape of a night in Airflow."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.sdk import DAG
+
+from nightshift_airflow.operators.step import HEAVY_POOL, StepOperator
+from nightshift_airflow.release import release_dag
+from nightshift_airflow.retrain import retrain_dag
+
+
+@pytest.fixture(scope="module")
+def retrain() -> DAG:
+    return retrain_dag("flights")
+
+
+def test_nothing_trains_before_both_validations(retrain: DAG) -> None:
+    assert {"statistics", "expectations"} <= retrain.get_task("train").upstream_task_ids
+    assert retrain.get_task("statistics").upstream_task_ids == {"snapshot"}
+
+
+def test_nothing_is_registered_before_the_gate(retrain: DAG) -> None:
+    assert "gate" in retrain.get_task("register").upstream_task_ids
+    assert retrain.get_task("gate").upstream_task_ids >= {"evaluate"}
+
+
+def test_nights_of_one_pipeline_do_not_overlap(retrain: DAG) -> None:
+    assert retrain.max_active_runs == 1
+    assert retrain.catchup is False
+
+
+def test_the_schedule_gives_data_intervals(retrain: DAG) -> None:
+    assert type(retrain.timetable).__name__ == "CronDataIntervalTimetable"
+    assert str(retrain.timetable.timezone) == "America/New_York"
+
+
+def test_heavy_steps_share_a_pool(retrain: DAG) -> None:
+    heavy = {t.task_id for t in retrain.tasks if t.pool == HEAVY_POOL}
+    assert heavy == {"statistics", "expectations", "train", "evaluate"}
+
+
+def test_every_task_has_links_and_retries(retrain: DAG) -> None:
+    for task in retrain.tasks:
+        assert {link.name for link in task.operator_extra_links} == {
+            "Report",
+            "Artifact",
+            "MLflow run",
+        }
+        assert task.retries == 3
+        assert task.retry_exponential_backoff
+
+
+def test_the_form_is_typed_and_described(retrain: DAG) -> None:
+    for name in ("night", "window", "force"):
+        param = retrain.params.get_param(name)
+        assert param.description
+        assert param.schema["type"]
+
+
+def test_steps_take_their_references_from_the_tasks_before(retrain: DAG) -> None:
+    evaluate = retrain.get_task("evaluate")
+    assert isinstance(evaluate, StepOperator)
+    assert set(evaluate.inputs) == set(evaluate.spec.inputs)
+
+
+def test_a_release_is_started_by_the_registered_model() -> None:
+    release = release_dag("flights")
+    assets = [asset.name for _, asset in release.timetable.asset_condition.iter_assets()]
+    assert assets == ["flights_registered"]
+    assert release.task_ids == ["request", "watch"]
