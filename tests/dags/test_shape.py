@@ -66,6 +66,7 @@ def test_steps_take_their_references_from_the_tasks_before(retrain: DAG) -> None
 
 def test_a_release_is_started_by_the_registered_model() -> None:
     release = release_dag("flights")
-    assets = [asset.name for _, asset in release.timetable.asset_condition.iter_assets()]
-    assert assets == ["flights_registered"]
+    assert [asset.name for asset in release.timetable.asset_condition.objects] == [
+        "flights_registered"
+    ]
     assert release.task_ids == ["request", "watch"]
