@@ -75,14 +75,24 @@ class Registry:
         assert pinned is not None
         for other in self._versions_of(client, draft.model.key):
             if other != pinned.version:
-                client.delete_model_version(self.pipeline, str(other))
+                self._remove(client, other)
         return pinned
+
+    def _remove(self, client: MlflowClient, version: int) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            client.delete_model_version(self.pipeline, str(version))
+        except MlflowException as error:  # another loser of the same race was faster
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
 
     def _create(self, client: MlflowClient, draft: Candidate) -> int:
         created = client.create_model_version(
             self.pipeline,
             source=f"{draft.model.uri}",
             run_id=draft.run_id or None,
+            await_creation_for=0,
             tags={
                 KEY_TAG: draft.model.key,
                 "nightshift.night": draft.night.isoformat(),
