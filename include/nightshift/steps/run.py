@@ -44,7 +44,8 @@ def execute(request: StepRequest, store: ArtifactStore) -> StepResult:
         outcome: StepOutcome = importlib.import_module(spec.module).run(context)
         artifact = store.commit(_draft(request, spec.kind, outcome), context.output)
         result = result_of(artifact, store, reused=False)
-        return result.model_copy(update={"seconds": time.monotonic() - started})
+        spent = {"seconds": time.monotonic() - started, "tensorflow": "tensorflow" in sys.modules}
+        return result.model_copy(update=spent)
     except NightshiftError as error:
         return StepResult(
             error=_foreseen(error, context), seconds=time.monotonic() - started

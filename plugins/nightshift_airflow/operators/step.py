@@ -42,7 +42,8 @@ class StepOperator(BaseOperator):
         s3_conn_id: The ``aws`` connection of the object store.
         mlflow_conn_id: The ``http`` connection of MLflow.
 
-    Returns (XCom): ``{"artifact": reference, "metrics": numbers, "reused": bool}``.
+    Returns (XCom): ``{"artifact": reference, "metrics": numbers, "reused": bool,
+    "tensorflow": bool}``.
 
     A foreseen error that cannot go away by itself fails the task at once; a lost connection or a
     dead process is retried with back-off.
@@ -113,6 +114,7 @@ class StepOperator(BaseOperator):
             "artifact": result.artifact.model_dump(mode="json"),
             "metrics": result.metrics,
             "reused": result.reused,
+            "tensorflow": result.tensorflow,
         }
 
     def _plan(self, identity: RunIdentity) -> StepRequest:
