@@ -29,8 +29,12 @@ class StorageHook(BaseHook):
 
         The one way that credentials reach a step: never a request file, a log or XCom.
         """
+        import logging
+
         from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
+        # Where the keys came from is of no use in a task's log, and is printed for every client.
+        logging.getLogger("botocore").setLevel(logging.WARNING)
         settings = S3Hook(aws_conn_id=self.conn_id).conn_config
         found = {
             "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,

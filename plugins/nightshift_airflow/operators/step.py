@@ -177,6 +177,7 @@ class StepOperator(BaseOperator):
         if error.report:
             self.report_url = object_page(error.report)
             self.log.error("Report: %s", self.report_url)
+        self.log.error("%s", error.message)
         context["ti"].xcom_push(key=ERROR_XCOM, value=error.message[:4000])
         if error.kind.retryable:
             raise AirflowException(error.message)

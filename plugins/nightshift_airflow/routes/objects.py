@@ -7,9 +7,10 @@ import re
 from typing import TYPE_CHECKING
 
 from airflow.api_fastapi.core_api.security import requires_authenticated
-from fastapi import Depends, FastAPI, HTTPException
-from fastapi.responses import HTMLResponse, Response
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
+from nightshift.errors import UnavailableError
 from nightshift_airflow.routes.addresses import PREFIX
 
 if TYPE_CHECKING:
@@ -34,7 +35,12 @@ def objects_app() -> FastAPI:
     )
     app.add_api_route("/objects/{key:path}", show_object, methods=["GET"])
     app.add_api_route("/artifacts/{key:path}", show_artifact, methods=["GET"])
+    app.add_exception_handler(UnavailableError, _unavailable)
     return app
+
+
+def _unavailable(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status_code=503)
 
 
 def show_object(key: str) -> Response:
