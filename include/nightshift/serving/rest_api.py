@@ -164,9 +164,10 @@ class RestApi:
 
     def _status(self, target: Target) -> bytes:
         response = model_status(self._manager.board, target.name, target.version)
-        return json_format.MessageToJson(
+        text: str = json_format.MessageToJson(
             response, indent=1, always_print_fields_with_no_presence=True
-        ).encode()
+        )
+        return text.encode()
 
     def _metadata(self, target: Target) -> bytes:
         with self._manager.handle(

@@ -45,7 +45,7 @@ class TensorSpec:
     @property
     def is_string(self) -> bool:
         """Whether the tensor holds bytes."""
-        return self.data_type == types_pb2.DT_STRING
+        return bool(self.data_type == types_pb2.DT_STRING)
 
     def accepts_shape(self, shape: tuple[int, ...]) -> bool:
         """Whether a tensor of this shape fits."""

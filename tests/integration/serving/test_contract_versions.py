@@ -24,7 +24,7 @@ from tests.integration.serving.contract_models import (
     build_half_plus,
     model_entry,
 )
-from tests.integration.serving.endpoint import Endpoint, State
+from tests.integration.serving.endpoint import Endpoint, State, floats
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_a_label_moves_once_its_new_version_is_available(
         )
 
 
-def test_warm_up_requests_are_answered_before_the_version_is_available(
+def test_a_warm_up_request_that_fails_keeps_the_version_out(
     endpoint: Endpoint, base_path: Path
 ) -> None:
     build_half_plus(base_path / "1", 1.0)
@@ -215,9 +215,7 @@ def test_good_warm_up_requests_let_the_version_through(
 ) -> None:
     build_half_plus(base_path / "1", 1.0)
     path = base_path / "1"
-    import numpy as np
-
-    add_warmup(path, base_path.name, {"x": np.array([1.0], np.float32)})
+    add_warmup(path, base_path.name, {"x": floats(1.0)})
 
     with endpoint.also_serving(model_entry(base_path.name, base_path)):
         endpoint.wait_for_state(base_path.name, 1, State.AVAILABLE)
@@ -252,24 +250,27 @@ def test_reload_request_answers_when_the_new_model_serves(
     endpoint.wait_for_state(base_path.name, 1, State.END)
 
 
+def _entries(*models: str) -> str:
+    entries = [
+        f'config {{ name: "{name}" base_path: "{path}" model_platform: "{platform}" }}'
+        for name, path, platform in map(str.split, models)
+    ]
+    return f"model_config_list {{ {' '.join(entries)} }}"
+
+
 @pytest.mark.parametrize(
     ("config", "sense"),
     [
         ("", "Only ModelConfigList is currently supported"),
         (
-            'model_config_list { config { name: "a" base_path: "relative" '
-            'model_platform: "tensorflow" } }',
+            _entries("a relative tensorflow"),
             "Expected model a to have an absolute path",
         ),
         (
-            'model_config_list { config { name: "a" base_path: "/a" model_platform: "tensorflow" }'
-            ' config { name: "a" base_path: "/b" model_platform: "tensorflow" } }',
+            _entries("a /a tensorflow", "a /b tensorflow"),
             "Illegal to list model a multiple times",
         ),
-        (
-            'model_config_list { config { name: "a" base_path: "/a" } }',
-            "neither ModelServerConfig::model_type",
-        ),
+        (_entries("a /a pytorch"), "requests unsupported platform pytorch"),
     ],
 )
 def test_reload_request_that_cannot_be_served_changes_nothing(
