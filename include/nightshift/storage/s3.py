@@ -207,6 +207,16 @@ class Bucket:
                 for item in page.get("Contents", ()):
                     yield Listed(item["Key"], item["Size"], item["ETag"])
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Each distinct ``<prefix><name>/`` that has an object below it, in order."""
+        with self.errors(prefix):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.name, Prefix=prefix, Delimiter="/"
+            )
+            for page in pages:
+                for item in page.get("CommonPrefixes", ()):
+                    yield item["Prefix"]
+
     def versions(self, prefix: str, *, start_after: str = "") -> Iterator[Version]:
         """The current version of all objects under a prefix, in key order; deleted ones left out.
 

@@ -1,0 +1,45 @@
+"""What the machine sees of the hosts: one view per host, made from the host's own status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nightshift.release.record import Colour
+from nightshift.release.status import PipelineStatus, SlotStatus
+
+
+@dataclass(frozen=True)
+class HostView:
+    """One host as the leader sees it.
+
+    Attributes:
+        name: The host.
+        silent: It has not been heard of for too long; nobody waits for it.
+        status: What it last said about the pipeline; None where it has not said anything.
+    """
+
+    name: str
+    silent: bool = False
+    status: PipelineStatus | None = None
+
+    def slot(self, colour: Colour) -> SlotStatus:
+        """What the host says about one colour's server."""
+        return self.status.slot(colour) if self.status else SlotStatus()
+
+
+@dataclass(frozen=True)
+class Observation:
+    """All hosts, for one pipeline, at one moment."""
+
+    hosts: Sequence[HostView] = ()
+
+    @property
+    def listening(self) -> tuple[HostView, ...]:
+        """The hosts that a step waits for."""
+        return tuple(host for host in self.hosts if not host.silent)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the silent hosts."""
+        return tuple(sorted(host.name for host in self.hosts if host.silent))

@@ -1,0 +1,247 @@
+"""What Airflow and the command may ask of releases. They ask and watch; serving agents act."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict
+
+from nightshift.errors import RefusedError
+from nightshift.release import machine
+from nightshift.release.candidate import Candidate
+from nightshift.release.event import Change, Event
+from nightshift.release.log import ReleaseLog
+from nightshift.release.record import Phase, ReleaseRecord
+from nightshift.release.status import HostStatus, read_statuses
+from nightshift.storage.s3 import Bucket
+
+_HEARD_OF = timedelta(seconds=30)
+
+
+class ReleaseState(BaseModel):
+    """How one release stands."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    version: int
+    phase: Phase
+    number: int
+    """The event that this was read from."""
+    ended: bool
+    succeeded: bool
+    """It ended and its version became live everywhere."""
+    message: str
+
+
+class RollbackState(BaseModel):
+    """What a roll-back led to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    """The event; :func:`applied_on` tells which hosts have followed."""
+    from_version: int
+    to_version: int
+    release_id: str | None
+    """Where the version had to be staged first: the release to :func:`watch`."""
+
+
+def ask(
+    bucket: Bucket,
+    pipeline: str,
+    candidate: Candidate,
+    *,
+    by: str,
+    reason: str,
+    override: bool = False,
+    timeout_seconds: float = machine.DEFAULT_TIMEOUT,
+) -> str:
+    """Ask for a release; asking again while it is under way or live is the same release.
+
+    Returns:
+        The release's id, for :func:`watch`.
+
+    Raises:
+        RefusedError: The version was rejected, or is older than the live one without override.
+        ReleaseUnderWayError: Another release is under way; retryable.
+        UnavailableError: The object store is away; asking again is safe.
+    """
+    known: list[str] = []
+
+    def decide(record: ReleaseRecord) -> Change | None:
+        release = machine.known_release(record, candidate.version)
+        if release is not None:
+            known.append(release)
+            return None
+        return machine.request(
+            record,
+            candidate,
+            by=by,
+            reason=reason,
+            override=override,
+            timeout_seconds=timeout_seconds,
+        )
+
+    event = ReleaseLog(bucket, pipeline).change(decide, by=by)
+    if event is None:
+        return known[-1]
+    assert event.record.request is not None
+    return event.record.request.id
+
+
+def abort(bucket: Bucket, pipeline: str, *, by: str, reason: str) -> Event:
+    """End the release under way (raises RefusedError where none is)."""
+    event = ReleaseLog(bucket, pipeline).change(
+        lambda record: machine.abort(record, reason=reason), by=by
+    )
+    assert event is not None
+    return event
+
+
+def rollback(
+    bucket: Bucket,
+    pipeline: str,
+    *,
+    by: str,
+    reason: str,
+    to_version: int | None = None,
+    from_version: int | None = None,
+) -> RollbackState:
+    """Leave the live version for an earlier one; a release being staged is aborted first.
+
+    Args:
+        bucket: Bucket of the release log.
+        pipeline: Name of the pipeline.
+        by: Who asks.
+        reason: Why; the version left is rejected with it.
+        to_version: Where to; by default the newest earlier live version that is not rejected.
+        from_version: The version to leave. Give it where the call may be repeated, so that the
+            second time is refused and does not go back one further.
+
+    Raises:
+        RefusedError: Nothing to go back to, or ``from_version`` is not live.
+    """
+    log = ReleaseLog(bucket, pipeline)
+    left: list[int] = []
+
+    def decide(record: ReleaseRecord) -> Change:
+        if record.champion is not None:
+            left.append(record.champion.version)
+        _require_live(record, from_version)
+        return machine.roll_back(record, by=by, reason=reason, to_version=to_version)
+
+    while True:
+        try:
+            event = log.change(decide, by=by)
+        except machine.ReleaseUnderWayError:
+            _abort_if_under_way(log, by, f"aborted for a roll-back: {reason}")
+            continue
+        assert event is not None
+        return _rolled_back(event, left[-1])
+
+
+def watch(bucket: Bucket, pipeline: str, release_id: str) -> ReleaseState:
+    """How a release stands. Reads its few events and nothing else.
+
+    Raises:
+        RefusedError: The pipeline's log has no such release.
+        UnavailableError: The object store is away.
+    """
+    log = ReleaseLog(bucket, pipeline)
+    newest = None
+    for event in log.events(_first_event(pipeline, release_id)):
+        asked = event.record.request
+        if asked is None or asked.id != release_id:
+            break
+        newest = event
+        if not event.record.phase.under_way:
+            break
+    if newest is None:
+        raise RefusedError(f"{pipeline}: the release log has no release {release_id!r}.")
+    return _state(newest.record)
+
+
+def is_known(bucket: Bucket, pipeline: str, version: int) -> bool:
+    """Whether a release of this version was ever asked for."""
+    return version in ReleaseLog(bucket, pipeline).record().releases
+
+
+def record(bucket: Bucket, pipeline: str) -> ReleaseRecord:
+    """The pipeline's record."""
+    return ReleaseLog(bucket, pipeline).record()
+
+
+def hosts(bucket: Bucket) -> tuple[HostStatus, ...]:
+    """What every serving host last said."""
+    return read_statuses(bucket)
+
+
+def applied_on(bucket: Bucket, release_record: ReleaseRecord) -> dict[str, bool]:
+    """Which hosts, of those heard of lately, route as the record says."""
+    now, champion = datetime.now(UTC), release_record.champion
+    routes = {
+        host.host: host.pipelines[release_record.pipeline].route
+        for host in read_statuses(bucket)
+        if now - host.at < _HEARD_OF and release_record.pipeline in host.pipelines
+    }
+    return {
+        name: route.weights == release_record.weights
+        and route.version == (champion.version if champion else None)
+        for name, route in routes.items()
+    }
+
+
+def _abort_if_under_way(log: ReleaseLog, by: str, reason: str) -> None:
+    def decide(record: ReleaseRecord) -> Change | None:
+        return machine.abort(record, reason=reason) if record.phase.under_way else None
+
+    log.change(decide, by=by)
+
+
+def _require_live(record: ReleaseRecord, version: int | None) -> None:
+    live = record.champion.version if record.champion else None
+    if version is not None and version != live:
+        raise RefusedError(
+            f"{record.pipeline}: version {version} is not live ({live} is), so there is nothing "
+            "to roll back; look at the release log for who was first.",
+            version=version,
+            live=live,
+        )
+
+
+def _rolled_back(event: Event, left: int) -> RollbackState:
+    asked, champion = event.change.request, event.record.champion
+    target = asked.candidate if asked else champion
+    assert target is not None
+    return RollbackState(
+        number=event.number,
+        from_version=left,
+        to_version=target.version,
+        release_id=asked.id if asked else None,
+    )
+
+
+def _first_event(pipeline: str, release_id: str) -> int:
+    try:
+        return int(release_id)
+    except ValueError:
+        raise RefusedError(
+            f"{pipeline}: {release_id!r} is no release id; one looks like "
+            f"{machine.release_id(12)!r}."
+        ) from None
+
+
+def _state(record: ReleaseRecord) -> ReleaseState:
+    asked = record.request
+    assert asked is not None
+    return ReleaseState(
+        id=asked.id,
+        version=asked.candidate.version,
+        phase=record.phase,
+        number=record.number,
+        ended=not record.phase.under_way,
+        succeeded=record.phase is Phase.FINISHED,
+        message=f"{record.pipeline} version {asked.candidate.version}: {record.phase}; "
+        f"{record.verdict}",
+    )

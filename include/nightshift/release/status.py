@@ -1,0 +1,105 @@
+"""What a serving host says about itself; each host writes its own object and no other."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nightshift.release.record import Colour, Weights
+from nightshift.storage.s3 import AbsentError, Bucket
+
+PREFIX = "serving/hosts/"
+
+
+class SlotState(StrEnum):
+    """How far a host is with the version that a colour should hold."""
+
+    EMPTY = "empty"
+    PULLING = "pulling"
+    LOADING = "loading"
+    AVAILABLE = "available"
+    """The model server serves it; golden requests have not all been answered yet."""
+    VERIFIED = "verified"
+    FAILED = "failed"
+
+
+class SlotStatus(BaseModel):
+    """One colour on one host."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int | None = None
+    state: SlotState = SlotState.EMPTY
+    message: str = ""
+    """Why it failed, or what it waits for."""
+
+
+class RouteStatus(BaseModel):
+    """What the host's Envoy was last seen to do with the pipeline's requests."""
+
+    model_config = ConfigDict(frozen=True)
+
+    weights: Weights = Weights()
+    version: int | None = None
+    """The version on the colour with the most weight."""
+    message: str = ""
+    """Why the route is not yet what the record says."""
+
+
+class PipelineStatus(BaseModel):
+    """One pipeline on one host."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int = 0
+    """The newest event that the host has read."""
+    blue: SlotStatus = SlotStatus()
+    green: SlotStatus = SlotStatus()
+    route: RouteStatus = RouteStatus()
+
+    def slot(self, colour: Colour) -> SlotStatus:
+        """One colour's state."""
+        return self.blue if colour is Colour.BLUE else self.green
+
+
+class HostStatus(BaseModel):
+    """One host."""
+
+    model_config = ConfigDict(frozen=True)
+
+    host: str
+    beat: int
+    """Grows with every write: whoever watches needs no clock in step with the host's."""
+    at: datetime
+    """The host's own clock, UTC; for people."""
+    pipelines: dict[str, PipelineStatus] = {}
+
+
+def write_status(bucket: Bucket, status: HostStatus) -> None:
+    """Publish a host's status (raises UnavailableError)."""
+    bucket.put(
+        f"{PREFIX}{status.host}.json",
+        status.model_dump_json().encode(),
+        content_type="application/json",
+    )
+
+
+def read_statuses(bucket: Bucket) -> tuple[HostStatus, ...]:
+    """The status of every host, in order of name (raises UnavailableError)."""
+    found = (_read(bucket, item.key) for item in bucket.list(PREFIX))
+    return tuple(status for status in found if status is not None)
+
+
+def forget_host(bucket: Bucket, host: str) -> None:
+    """Remove a host that was taken down for good; it comes back by writing its status again."""
+    bucket.delete(f"{PREFIX}{host}.json")
+
+
+def _read(bucket: Bucket, key: str) -> HostStatus | None:
+    try:
+        return HostStatus.model_validate_json(bucket.get(key).body)
+    except (AbsentError, ValidationError):
+        # Gone since it was listed, or in words of another version: nobody waits for it.
+        return None
