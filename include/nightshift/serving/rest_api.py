@@ -124,8 +124,7 @@ class RestApi:
     async def _dispatch(self, target: Target, request: web.BaseRequest) -> bytes:
         match target.verb:
             case "predict":
-                # Not request.read(): that stops at a size limit, which TensorFlow Serving has not.
-                return await self._predict_in_pool(target, await request.content.read())
+                return await self._predict_in_pool(target, await _read_body(request))
             case "metadata":
                 return self._metadata(target)
             case "":
@@ -206,6 +205,15 @@ def parse_target(method: str, path: str) -> Target:
         label=unquote(match["label"]) if match["label"] else None,
         verb=(match["verb"] or "").lower(),
     )
+
+
+async def _read_body(request: web.BaseRequest) -> bytes:
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        # curl asks first before it sends more than 1 MB, and waits a second for an answer.
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+    # Not request.read(): that stops at a size limit, which TensorFlow Serving has not.
+    return await request.content.read()
 
 
 def _version(digits: str | None) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -156,6 +157,15 @@ def predict_request(
     return request
 
 
-def floats(*values: float) -> Any:
+def steps_for(endpoint: Endpoint, model: str, *, seconds: float) -> int:
+    """How many steps keep a model made by `build_slow` busy for so long on this machine."""
+    probe = 20_000
+    endpoint.post(f"{model}:predict", {"instances": [10]})
+    started = time.perf_counter()
+    endpoint.post(f"{model}:predict", {"instances": [probe]})
+    return int(probe * seconds / (time.perf_counter() - started))
+
+
+def floats(*values: Any) -> Any:
     """A float32 vector."""
     return np.array(values, np.float32)

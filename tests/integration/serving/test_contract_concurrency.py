@@ -14,7 +14,13 @@ import httpx
 import numpy as np
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
-from tests.integration.serving.endpoint import Endpoint, State, floats, predict_request
+from tests.integration.serving.endpoint import (
+    Endpoint,
+    State,
+    floats,
+    predict_request,
+    steps_for,
+)
 
 CLIENTS = 16
 REQUESTS = 50
@@ -54,7 +60,7 @@ def test_every_grpc_client_gets_its_own_answer(endpoint: Endpoint) -> None:
 def test_status_and_other_models_answer_while_one_model_is_busy(
     endpoint: Endpoint,
 ) -> None:
-    steps = _steps_for(endpoint, seconds=2.0)
+    steps = steps_for(endpoint, "slow", seconds=2.0)
 
     with ThreadPoolExecutor(2) as clients:
         busy = [
@@ -76,12 +82,3 @@ def test_status_and_other_models_answer_while_one_model_is_busy(
     )
     assert took < 1.0
     assert [request.result().status_code for request in busy] == [200, 200]
-
-
-def _steps_for(endpoint: Endpoint, seconds: float) -> int:
-    """How many steps keep the slow model busy that long on this machine."""
-    probe = 20_000
-    endpoint.post("slow:predict", {"instances": [10]})
-    started = time.perf_counter()
-    endpoint.post("slow:predict", {"instances": [probe]})
-    return int(probe * seconds / (time.perf_counter() - started))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,9 +23,10 @@ from tests.integration.serving.contract_models import (
     add_warmup,
     base_config,
     build_half_plus,
+    build_slow,
     model_entry,
 )
-from tests.integration.serving.endpoint import Endpoint, State, floats
+from tests.integration.serving.endpoint import Endpoint, State, floats, steps_for
 
 
 @pytest.fixture
@@ -169,6 +171,28 @@ def test_the_versions_named_take_over_from_those_named_before(
         endpoint.wait_for_state(name, 1, State.END)
 
         assert _prediction(endpoint, name) == 2.0
+
+
+def test_a_request_in_flight_outlives_its_version(
+    endpoint: Endpoint, base_path: Path
+) -> None:
+    build_slow(base_path / "1")
+    name = base_path.name
+    with (
+        endpoint.also_serving(model_entry(name, base_path)),
+        ThreadPoolExecutor(1) as client,
+    ):
+        endpoint.wait_for_state(name, 1, State.AVAILABLE)
+        steps = steps_for(endpoint, name, seconds=2.0)
+        answer = client.submit(endpoint.post, f"{name}:predict", {"instances": [steps]})
+        time.sleep(0.3)
+
+        endpoint.write_config(base_config(endpoint.models))
+        endpoint.wait_for_state(name, 1, State.UNLOADING)
+
+        assert not answer.done(), "the request was too quick to show anything"
+        assert answer.result().json() == {"predictions": [64.0]}
+        endpoint.wait_for_state(name, 1, State.END)
 
 
 def test_a_label_moves_once_its_new_version_is_available(
