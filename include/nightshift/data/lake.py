@@ -68,7 +68,12 @@ class Lake:
             )
 
     def write(
-        self, day: date, table: pa.Table, *, name: str = "part-0.parquet", etag: str | None = None
+        self,
+        day: date,
+        table: pa.Table,
+        *,
+        name: str = "part-0.parquet",
+        etag: str | None = None,
     ) -> bool:
         """Write one partition's file; False where it already has exactly these bytes.
 
@@ -80,10 +85,15 @@ class Lake:
                 keeps the partition's version.
         """
         body = parquet_bytes(table)
-        if etag and etag.strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest():
+        if (
+            etag
+            and etag.strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest()
+        ):
             return False
         self.bucket.put(
-            self.partition(day) + name, body, content_type="application/vnd.apache.parquet"
+            self.partition(day) + name,
+            body,
+            content_type="application/vnd.apache.parquet",
         )
         return True
 

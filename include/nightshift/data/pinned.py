@@ -53,11 +53,13 @@ class Snapshot(BaseModel):
 
     pipeline: str
     night: date
-    timezone: str
+    """The window's last day, as the lake dates its events."""
     bucket: str
     """The lake's bucket."""
     files: tuple[PinnedFile, ...]
     """In order of date, then key."""
+    types: dict[str, str] = {}
+    """Every column of the dataset with its :class:`nightshift.data.columns.Family`."""
     baseline: Baseline = Baseline()
 
     def split(self, split: Split) -> tuple[PinnedFile, ...]:

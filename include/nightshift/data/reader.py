@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,9 @@ def read_snapshot(store: ArtifactStore, artifact: Artifact) -> Snapshot:
     return Snapshot.model_validate_json(store.read(artifact, SNAPSHOT_FILE))
 
 
-def download(snapshot: Snapshot, split: Split, into: Path) -> list[tuple[PinnedFile, Path]]:
+def download(
+    snapshot: Snapshot, split: Split, into: Path
+) -> list[tuple[PinnedFile, Path]]:
     """Copy one part's files from the lake, each checked against its pinned digest.
 
     Returns:
@@ -72,21 +75,88 @@ def download_file(bucket: Bucket, file: PinnedFile, path: Path) -> None:
         )
 
 
-def read_table(files: Sequence[tuple[PinnedFile, Path]], columns: Sequence[str]) -> pa.Table:
-    """One part as a table in memory, with these columns in this order."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def read_table(
+    files: Sequence[tuple[PinnedFile, Path]], columns: Sequence[str]
+) -> pa.Table:
+    """One part as a table in memory, with these columns in this order.
 
-    return pa.concat_tables(
-        pq.ParquetFile(path).read(columns=list(columns)).select(list(columns)) for _, path in files
-    )
+    Types are the same whoever wrote the files: see :func:`usual_type`.
+
+    Raises:
+        BadDataError: A file's pages are damaged, or it lacks a column.
+    """
+    import pyarrow as pa
+
+    return pa.concat_tables(_read_file(file, path, columns) for file, path in files)
 
 
 def iter_batches(
-    files: Sequence[tuple[PinnedFile, Path]], columns: Sequence[str], rows: int = BATCH_ROWS
+    files: Sequence[tuple[PinnedFile, Path]],
+    columns: Sequence[str],
+    rows: int = BATCH_ROWS,
 ) -> Iterator[pa.RecordBatch]:
-    """One part as record batches of at most ``rows`` rows: memory stays flat however long it is."""
+    """One part as record batches of at most ``rows`` rows: memory stays flat however long it is.
+
+    Types and errors are those of :func:`read_table`.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for _, path in files:
-        yield from pq.ParquetFile(path).iter_batches(batch_size=rows, columns=list(columns))
+    for file, path in files:
+        with _damage(file, columns):
+            for batch in pq.ParquetFile(path).iter_batches(
+                batch_size=rows, columns=list(columns)
+            ):
+                table = _usual(pa.Table.from_batches([batch]), columns).combine_chunks()
+                yield from table.to_batches()
+
+
+def usual_type(type_: pa.DataType) -> pa.DataType:
+    """The one Arrow type of each family: int64, float64, string (dates are ISO text), bool."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(type_):
+        return usual_type(type_.value_type)
+    if pa.types.is_integer(type_):
+        return pa.int64()
+    if pa.types.is_floating(type_):
+        return pa.float64()
+    if pa.types.is_date(type_) or pa.types.is_large_string(type_):
+        return pa.string()
+    return type_
+
+
+def _read_file(file: PinnedFile, path: Path, columns: Sequence[str]) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    with _damage(file, columns):
+        return _usual(pq.ParquetFile(path).read(columns=list(columns)), columns)
+
+
+def _usual(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """The columns in the order asked for, each cast to its family's usual type."""
+    import pyarrow as pa
+
+    table = table.select(list(columns))
+    return table.cast(pa.schema([(f.name, usual_type(f.type)) for f in table.schema]))
+
+
+@contextmanager
+def _damage(file: PinnedFile, columns: Sequence[str]) -> Iterator[None]:
+    """Tell a file that cannot be read as what it is: bad data, with the file's name."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except KeyError:
+        raise BadDataError(
+            f"{file.key}: a column is missing; wanted are {', '.join(columns)}. Repair the "
+            "partition, then trigger the night again with force.",
+            file=file.key,
+        ) from None
+    except (pa.ArrowException, OSError) as error:
+        raise BadDataError(
+            f"{file.key}: the file of {file.date} cannot be read: {str(error).splitlines()[0]}. "
+            "Write it again, then trigger the night again with force.",
+            file=file.key,
+        ) from error

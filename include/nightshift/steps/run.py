@@ -121,6 +121,8 @@ def main(arguments: list[str]) -> int:
         end_group_on_eof(sys.stdin.fileno())
     signal.signal(signal.SIGTERM, _terminate)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
+    # boto3 tells at INFO where it found its credentials, several times a step.
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     request = StepRequest.model_validate_json(Path(arguments[0]).read_bytes())
     result = execute(request, ArtifactStore(artifact_bucket()))
     target = Path(arguments[1])

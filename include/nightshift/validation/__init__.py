@@ -1,0 +1,1 @@
+"""Judging the data before anything is trained: statistics, schema, drift, expectations."""
