@@ -67,9 +67,7 @@ def expected_columns(
     found |= {n: Column(n, _ACCEPTED[f.type], "features") for n, f in features.items()}
     found[label.column] = Column(label.column, _NUMBER, "label.column")
     dates = frozenset({Family.DATE, Family.STRING})
-    found[dataset.date_column] = Column(
-        dataset.date_column, dates, "dataset.date_column"
-    )
+    found[dataset.date_column] = Column(dataset.date_column, dates, "dataset.date_column")
     return tuple(found[name] for name in sorted(found))
 
 

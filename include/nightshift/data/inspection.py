@@ -48,9 +48,7 @@ class Dates:
     """Rows that are not dated as the partition says."""
 
 
-def read_footer(
-    path: Path, where: str, day: date, date_column: str
-) -> Footer | Problem:
+def read_footer(path: Path, where: str, day: date, date_column: str) -> Footer | Problem:
     """The footer of a local copy, or what is wrong with the file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -60,9 +58,7 @@ def read_footer(
         schema = file.schema_arrow
         families = {field.name: family_of(field.type) for field in schema}
         dated = families.get(date_column) in (Family.DATE, Family.STRING)
-        dates = (
-            _dates(file, date_column, day) if dated and file.metadata.num_rows else None
-        )
+        dates = _dates(file, date_column, day) if dated and file.metadata.num_rows else None
     except (pa.ArrowException, OSError) as error:
         return _unreadable(path, where, day, error)
     types = {field.name: str(field.type) for field in schema}
@@ -93,19 +89,14 @@ def _unreadable(path: Path, where: str, day: date, error: Exception) -> Problem:
 def _dates(file: pq.ParquetFile, column: str, day: date) -> Dates:
     """From the footer's own statistics where it has them, else from the column."""
     index = file.schema_arrow.get_field_index(column)
-    known = [
-        _group_range(file, group, index)
-        for group in range(file.metadata.num_row_groups)
-    ]
+    known = [_group_range(file, group, index) for group in range(file.metadata.num_row_groups)]
     expected = day.isoformat()
     if all(limits == (expected, expected) for limits in known):
         return Dates(expected, expected, 0)
     return _dates_by_row(file, column, expected)
 
 
-def _group_range(
-    file: pq.ParquetFile, group: int, index: int
-) -> tuple[str, str] | None:
+def _group_range(file: pq.ParquetFile, group: int, index: int) -> tuple[str, str] | None:
     statistics = file.metadata.row_group(group).column(index).statistics
     if statistics is None or not statistics.has_min_max or statistics.null_count:
         return None
@@ -134,7 +125,9 @@ def check_dates(footer: Footer, column: str) -> Problem | None:
     else:
         rule, value = Rule.WRONG_DATE, str(dates.first)
         why = "they belong to another partition"
-    text = f"{dates.wrong:,} of {footer.rows:,} rows have '{column}' {value}, expected {limit}: {why}"
+    text = (
+        f"{dates.wrong:,} of {footer.rows:,} rows have '{column}' {value}, expected {limit}: {why}"
+    )
     return Problem(footer.where, rule, text, value, limit, footer.day, column)
 
 
@@ -157,9 +150,7 @@ def check_columns(
         elif family not in column.accepted:
             problems.append(_changed(footer, column, column.expected))
         elif not _same_kind(family, usual.get(column.name, family)):
-            problems.append(
-                _changed(footer, column, f"{usual[column.name]}, as in other files")
-            )
+            problems.append(_changed(footer, column, f"{usual[column.name]}, as in other files"))
     return problems
 
 
@@ -171,9 +162,7 @@ def _same_kind(family: str, usual: str) -> bool:
 def _missing(footer: Footer, column: Column, usual: Mapping[str, str]) -> Problem:
     strangers = [n for n in footer.types if n not in usual]
     likely = likely_name(column.name, strangers or footer.types, bool(strangers))
-    hint = (
-        f"; '{likely}' ({footer.types[likely]}) may be its new name" if likely else ""
-    )
+    hint = f"; '{likely}' ({footer.types[likely]}) may be its new name" if likely else ""
     text = (
         f"column '{column.name}' ({column.expected}, for {column.role}) is missing{hint}. "
         f"The file has {len(footer.types)} columns"
@@ -196,26 +185,14 @@ def likely_name(name: str, candidates: Iterable[str], only_new: bool) -> str | N
     if only_new and len(names) == 1:
         return names[0]
     folded = {n.lower().replace("_", ""): n for n in names}
-    close = difflib.get_close_matches(
-        name.lower().replace("_", ""), folded, n=1, cutoff=0.6
-    )
+    close = difflib.get_close_matches(name.lower().replace("_", ""), folded, n=1, cutoff=0.6)
     if not close and only_new:
-        close = [
-            f
-            for f in folded
-            if f.startswith(name.lower()) or name.lower().startswith(f)
-        ]
+        close = [f for f in folded if f.startswith(name.lower()) or name.lower().startswith(f)]
     return folded[close[0]] if close else None
 
 
 def _changed(footer: Footer, column: Column, limit: str) -> Problem:
     found = footer.types[column.name]
-    what = (
-        "holds only nulls"
-        if footer.families[column.name] is Family.NULL
-        else f"is {found}"
-    )
+    what = "holds only nulls" if footer.families[column.name] is Family.NULL else f"is {found}"
     text = f"column '{column.name}' {what}, expected {limit} (for {column.role})"
-    return Problem(
-        footer.where, Rule.CHANGED_TYPE, text, found, limit, footer.day, column.name
-    )
+    return Problem(footer.where, Rule.CHANGED_TYPE, text, found, limit, footer.day, column.name)

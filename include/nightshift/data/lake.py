@@ -85,10 +85,7 @@ class Lake:
                 keeps the partition's version.
         """
         body = parquet_bytes(table)
-        if (
-            etag
-            and etag.strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest()
-        ):
+        if etag and etag.strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest():
             return False
         self.bucket.put(
             self.partition(day) + name,

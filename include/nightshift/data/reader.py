@@ -27,9 +27,7 @@ def read_snapshot(store: ArtifactStore, artifact: Artifact) -> Snapshot:
     return Snapshot.model_validate_json(store.read(artifact, SNAPSHOT_FILE))
 
 
-def download(
-    snapshot: Snapshot, split: Split, into: Path
-) -> list[tuple[PinnedFile, Path]]:
+def download(snapshot: Snapshot, split: Split, into: Path) -> list[tuple[PinnedFile, Path]]:
     """Copy one part's files from the lake, each checked against its pinned digest.
 
     Returns:
@@ -75,9 +73,7 @@ def download_file(bucket: Bucket, file: PinnedFile, path: Path) -> None:
         )
 
 
-def read_table(
-    files: Sequence[tuple[PinnedFile, Path]], columns: Sequence[str]
-) -> pa.Table:
+def read_table(files: Sequence[tuple[PinnedFile, Path]], columns: Sequence[str]) -> pa.Table:
     """One part as a table in memory, with these columns in this order.
 
     Types are the same whoever wrote the files: see :func:`usual_type`.
@@ -104,9 +100,7 @@ def iter_batches(
 
     for file, path in files:
         with _damage(file, columns):
-            for batch in pq.ParquetFile(path).iter_batches(
-                batch_size=rows, columns=list(columns)
-            ):
+            for batch in pq.ParquetFile(path).iter_batches(batch_size=rows, columns=list(columns)):
                 table = _usual(pa.Table.from_batches([batch]), columns).combine_chunks()
                 yield from table.to_batches()
 

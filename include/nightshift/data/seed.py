@@ -51,15 +51,11 @@ def seed(
     source = importlib.import_module(SOURCES[lake.dataset])
     lake.ensure()
     wanted = [(day, table) for day, table in source.days() if first <= day <= last]
-    present = {
-        v.key: v.etag for files in lake.list(date.min, date.max).values() for v in files
-    }
+    present = {v.key: v.etag for files in lake.list(date.min, date.max).values() for v in files}
     written = done = 0
     with ThreadPoolExecutor(_PARALLEL) as pool:
         writes = [
-            pool.submit(
-                lake.write, day, table, etag=present.get(_first_file(lake, day))
-            )
+            pool.submit(lake.write, day, table, etag=present.get(_first_file(lake, day)))
             for day, table in wanted
         ]
         for write in as_completed(writes):

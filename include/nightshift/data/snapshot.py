@@ -50,9 +50,7 @@ class Days:
         )
 
     def __iter__(self) -> Iterator[date]:
-        return (
-            self.first + timedelta(n) for n in range((self.night - self.first).days + 1)
-        )
+        return (self.first + timedelta(n) for n in range((self.night - self.first).days + 1))
 
     def split(self, day: date) -> Split:
         """The part that a day belongs to."""
@@ -83,20 +81,14 @@ def run(context: StepContext) -> StepOutcome:
     baseline = pinned_baseline(context.store, request.pipeline)
     previous = _previous(context, baseline)
     present = lake.list(days.first, days.night)
-    seen, problems = _look(
-        lake, present, days, dataset.date_column, previous, context.work
-    )
+    seen, problems = _look(lake, present, days, dataset.date_column, previous, context.work)
     usual = _usual_types(seen, previous)
     expected = _columns(request)
     reference = previous.types if previous and previous.types else usual
     problems += _footer_problems(seen, expected, reference, dataset.date_column)
-    problems += _short_days(
-        lake, present, seen, problems, days, window.minimum_rows_per_day
-    )
+    problems += _short_days(lake, present, seen, problems, days, window.minimum_rows_per_day)
     if problems:
-        raise bad_lake(
-            request.pipeline, request.night, sorted(problems, key=_importance)
-        )
+        raise bad_lake(request.pipeline, request.night, sorted(problems, key=_importance))
     snapshot = Snapshot(
         pipeline=request.pipeline,
         night=request.night,
@@ -127,9 +119,7 @@ def _previous(context: StepContext, baseline: Baseline) -> Snapshot | None:
         artifact = context.store.open(reference)
         snapshot = read_snapshot(context.store, artifact)
     except DigestMismatchError as error:
-        context.log.warning(
-            "Every file is read anew, for the last snapshot is gone: %s", error
-        )
+        context.log.warning("Every file is read anew, for the last snapshot is gone: %s", error)
         return None
     same = all(
         artifact.manifest.parameters.get(name) == context.request.parameters[name]
@@ -152,20 +142,14 @@ def _look(
 
     def one(numbered: tuple[int, tuple[date, Version]]) -> Seen | Problem:
         number, (day, version) = numbered
-        pin = (
-            known.get((version.key, version.version_id)) if version.version_id else None
-        )
+        pin = known.get((version.key, version.version_id)) if version.version_id else None
         if pin:
             return Seen(pin.model_copy(update={"split": days.split(day)}), None)
-        return _read(
-            lake, day, version, days.split(day), date_column, work / f"{number}.parquet"
-        )
+        return _read(lake, day, version, days.split(day), date_column, work / f"{number}.parquet")
 
     with ThreadPoolExecutor(_PARALLEL) as pool:
         found = list(pool.map(one, enumerate(files)))
-    return [f for f in found if isinstance(f, Seen)], [
-        f for f in found if isinstance(f, Problem)
-    ]
+    return [f for f in found if isinstance(f, Seen)], [f for f in found if isinstance(f, Problem)]
 
 
 def _read(
@@ -174,9 +158,7 @@ def _read(
     where = lake.uri(version.key)
     try:
         with path.open("wb") as target:
-            for _ in lake.bucket.stream(
-                version.key, target, version_id=version.version_id
-            ):
+            for _ in lake.bucket.stream(version.key, target, version_id=version.version_id):
                 pass
     except AbsentError:
         text = f"version {version.version_id} was removed while it was read"
@@ -217,9 +199,7 @@ def _usual_types(seen: Sequence[Seen], previous: Snapshot | None) -> dict[str, s
         for name, family in footer.families.items():
             counts.setdefault(name, Counter())[family.value] += 1
     frequent = {
-        n: c.most_common(1)[0][0]
-        for n, c in counts.items()
-        if 2 * c.total() > len(footers)
+        n: c.most_common(1)[0][0] for n, c in counts.items() if 2 * c.total() > len(footers)
     }
     return dict(sorted({**frequent, **(previous.types if previous else {})}.items()))
 
@@ -251,30 +231,20 @@ def _short_days(
     rows = Counter({day: 0 for day in present})
     for file in seen:
         rows[file.pin.date] += file.pin.rows
-    problems = _missing_days(
-        lake, [day for day in days if not present.get(day)], minimum
-    )
+    problems = _missing_days(lake, [day for day in days if not present.get(day)], minimum)
     for day, count in sorted(rows.items()):
         if count < minimum and day not in unreadable:
-            what = (
-                "the day is empty: 0 rows"
-                if not count
-                else f"the day has {count:,} rows"
-            )
+            what = "the day is empty: 0 rows" if not count else f"the day has {count:,} rows"
             text = f"{what}, window.minimum_rows_per_day is {minimum:,}"
             where = lake.uri(lake.partition(day))
-            problems.append(
-                Problem(where, Rule.FEW_ROWS, text, str(count), str(minimum), day)
-            )
+            problems.append(Problem(where, Rule.FEW_ROWS, text, str(count), str(minimum), day))
     return problems
 
 
 def _missing_days(lake: Lake, missing: Sequence[date], minimum: int) -> list[Problem]:
     """One problem for each run of days without a file."""
     problems = []
-    for _, run_of_days in groupby(
-        enumerate(missing), key=lambda p: p[1] - timedelta(p[0])
-    ):
+    for _, run_of_days in groupby(enumerate(missing), key=lambda p: p[1] - timedelta(p[0])):
         run = [day for _, day in run_of_days]
         first, last = run[0], run[-1]
         span = (
@@ -282,14 +252,10 @@ def _missing_days(lake: Lake, missing: Sequence[date], minimum: int) -> list[Pro
             if first == last
             else (f"{len(run)} days are missing, {first} to {last}")
         )
-        text = (
-            f"{span}: no Parquet file there; window.minimum_rows_per_day is {minimum:,}"
-        )
+        text = f"{span}: no Parquet file there; window.minimum_rows_per_day is {minimum:,}"
         where = lake.uri(lake.partition(first))
         problems.append(
-            Problem(
-                where, Rule.MISSING_DAY, text, f"{len(run)} days", str(minimum), first
-            )
+            Problem(where, Rule.MISSING_DAY, text, f"{len(run)} days", str(minimum), first)
         )
     return problems
 
@@ -299,9 +265,7 @@ def _importance(problem: Problem) -> tuple[int, int]:
     return list(Rule).index(problem.rule), -problem.day.toordinal()
 
 
-def _outcome(
-    context: StepContext, snapshot: Snapshot, days: Days, read: int
-) -> StepOutcome:
+def _outcome(context: StepContext, snapshot: Snapshot, days: Days, read: int) -> StepOutcome:
     champion = snapshot.baseline.champion
     warnings = _baseline_warnings(champion, snapshot.night)
     for warning in warnings:
@@ -340,7 +304,8 @@ def _outcome(
 def _baseline_warnings(champion: Candidate | None, night: date) -> list[str]:
     if champion is None or champion.night <= night:
         return []
-    return [
-        f"The champion, version {champion.version}, was trained on {champion.night}, which is "
-        f"newer than this night ({night}): the release will refuse this model without an override."
-    ]
+    text = (
+        f"The champion, version {champion.version}, was trained on {champion.night}, which is newer "
+        f"than this night ({night}): the release will refuse this model without an override."
+    )
+    return [text]

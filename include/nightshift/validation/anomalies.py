@@ -68,8 +68,10 @@ def judge(
     verdict = Verdict(findings=list(_findings(anomalies, where)))
     for info in anomalies.drift_skew_info:
         column = ".".join(info.path.step)
-        verdict.drift.update({column: m.value for m in info.drift_measurements})
-        verdict.skew.update({column: m.value for m in info.skew_measurements})
+        for measured in info.drift_measurements:
+            verdict.drift[column] = measured.value
+        for measured in info.skew_measurements:
+            verdict.skew[column] = measured.value
     return verdict
 
 
@@ -104,9 +106,7 @@ def _findings(anomalies: anomalies_pb2.Anomalies, where: str) -> Iterator[Findin
         yield _finding("", where, reason)
 
 
-def _finding(
-    column: str, where: str, reason: anomalies_pb2.AnomalyInfo.Reason
-) -> Finding:
+def _finding(column: str, where: str, reason: anomalies_pb2.AnomalyInfo.Reason) -> Finding:
     rule = _Type.Name(reason.type)
     drifted = rule.startswith(_DRIFT)
     about = f"column '{column}'" if column else "the rows"

@@ -64,9 +64,7 @@ class DailyCheck:
 
     def add(self, file: PinnedFile, table: pa.Table) -> None:
         """Count one file's rows (all of them, or some of them at a time)."""
-        day = self._days.setdefault(
-            file.date, {limit.column: Tally() for limit in self.limits}
-        )
+        day = self._days.setdefault(file.date, {limit.column: Tally() for limit in self.limits})
         self._splits[file.date] = file.split
         for limit in self.limits:
             day[limit.column].add(_tally(file, table[limit.column], limit))
@@ -76,9 +74,7 @@ class DailyCheck:
         found: list[Finding] = []
         for day in sorted(self._days, reverse=True):
             for limit in self.limits:
-                found += _judge(
-                    day, self._splits[day], limit, self._days[day][limit.column]
-                )
+                found += _judge(day, self._splits[day], limit, self._days[day][limit.column])
         return found
 
 
@@ -97,9 +93,7 @@ def _tally(file: PinnedFile, column: pa.ChunkedArray, limit: Limits) -> Tally:
 def _strangers(column: pa.ChunkedArray, domain: frozenset[str]) -> Counter[str]:
     listed = pc.is_in(column, value_set=pa.array([*sorted(domain), None], pa.string()))
     unlisted = column.filter(pc.invert(listed))
-    return Counter(
-        {v["values"]: v["counts"] for v in unlisted.value_counts().to_pylist()}
-    )
+    return Counter({v["values"]: v["counts"] for v in unlisted.value_counts().to_pylist()})
 
 
 def _count_range(tally: Tally, values: pa.ChunkedArray, limit: Limits) -> None:
@@ -132,17 +126,9 @@ def _judge(day: date, split: Split, limit: Limits, tally: Tally) -> Iterable[Fin
 
 
 def _beyond(day: date, limit: Limits, tally: Tally) -> Finding:
-    low_broken = (
-        limit.low is not None and tally.low is not None and tally.low < limit.low
-    )
-    high_broken = (
-        limit.high is not None and tally.high is not None and tally.high > limit.high
-    )
-    extremes = [
-        v
-        for v, broken in ((tally.low, low_broken), (tally.high, high_broken))
-        if broken
-    ]
+    low_broken = limit.low is not None and tally.low is not None and tally.low < limit.low
+    high_broken = limit.high is not None and tally.high is not None and tally.high > limit.high
+    extremes = [v for v, broken in ((tally.low, low_broken), (tally.high, high_broken)) if broken]
     value = " and ".join(f"{v:.10g}" for v in extremes if v is not None)
     allowed = _range(limit)
     return _finding(
@@ -155,31 +141,21 @@ def _beyond(day: date, limit: Limits, tally: Tally) -> Finding:
 def _range(limit: Limits) -> str:
     low = "" if limit.low is None else f"{limit.low:.10g}"
     high = "" if limit.high is None else f"{limit.high:.10g}"
-    return (
-        f"{low} to {high}"
-        if low and high
-        else f"at least {low}"
-        if low
-        else f"at most {high}"
-    )
+    return f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
 
 
 def _unlisted(day: date, split: Split, limit: Limits, tally: Tally) -> Finding:
     count = tally.strangers.total()
     share = count / max(tally.rows - tally.empty, 1)
     allowed = 1 - limit.min_mass
-    examples = ", ".join(
-        f"'{v}' ({n:,})" for v, n in tally.strangers.most_common(_EXAMPLES)
-    )
+    examples = ", ".join(f"'{v}' ({n:,})" for v, n in tally.strangers.most_common(_EXAMPLES))
     more = len(tally.strangers) - _EXAMPLES
     examples += f" and {more} more" if more > 0 else ""
     severity = Severity.WARNING if split is Split.HOLDOUT else Severity.INFO
     if share > allowed:
         severity = Severity.ERROR
     domain = len(limit.domain or ())
-    closed = (
-        "the domain is closed" if allowed == 0 else f"the schema allows {allowed:.1%}"
-    )
+    closed = "the domain is closed" if allowed == 0 else f"the schema allows {allowed:.1%}"
     return _finding(
         day, limit, tally, "distribution_constraints.min_domain_mass" if allowed else "domain",
         f"{share:.2%}", f"{allowed:.2%}",

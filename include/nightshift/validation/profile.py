@@ -31,9 +31,7 @@ Statistics = statistics_pb2.DatasetFeatureStatisticsList
 
 def options_of(schema: schema_pb2.Schema) -> StatsOptions:
     """How statistics are computed: types and categories as the schema says."""
-    return StatsOptions(
-        schema=schema, num_top_values=20, num_rank_histogram_buckets=1000
-    )
+    return StatsOptions(schema=schema, num_top_values=20, num_rank_histogram_buckets=1000)
 
 
 def statistics_of(tables: Iterable[pa.Table], schema: schema_pb2.Schema) -> Statistics:
@@ -112,7 +110,5 @@ def plain(table: pa.Table) -> pa.Table:
     """TFDV counts numbers and text: truth values become 0 and 1."""
     for index, field in enumerate(table.schema):
         if pa.types.is_boolean(field.type):
-            table = table.set_column(
-                index, field.name, pc.cast(table[field.name], pa.int64())
-            )
+            table = table.set_column(index, field.name, pc.cast(table[field.name], pa.int64()))
     return table

@@ -71,8 +71,7 @@ def _findings(findings: Sequence[Finding]) -> Table | Text:
     if not findings:
         return Text("Nothing: every day keeps to the schema.")
     rows: list[Sequence[Cell]] = [
-        (_BADGES[f.severity], f.column, f.where, f.rule, f.value, f.limit, f.text)
-        for f in findings
+        (_BADGES[f.severity], f.column, f.where, f.rule, f.value, f.limit, f.text) for f in findings
     ]
     return Table(("", "column", "where", "rule", "value", "limit", "finding"), rows)
 
@@ -95,9 +94,7 @@ def _drift(snapshot: Snapshot, distances: Mapping[str, float]) -> list[Table | T
         for c in columns
     ]
     head = ("column", "train from champion's", "holdout from train")
-    caption = (
-        "Jensen-Shannon divergence: 0 is the same distribution, 1 is nothing in common."
-    )
+    caption = "Jensen-Shannon divergence: 0 is the same distribution, 1 is nothing in common."
     return [Text(against), Table(head, rows, caption)]
 
 
@@ -116,9 +113,7 @@ def _features(
     for part, statistics in parts:
         for feature in (f for dataset in statistics.datasets for f in dataset.features):
             if feature.HasField("num_stats") == numeric:
-                by_column.setdefault(".".join(feature.path.step), []).append(
-                    (part, feature)
-                )
+                by_column.setdefault(".".join(feature.path.step), []).append((part, feature))
     for column, found in by_column.items():
         for part, feature in found:
             yield column, part, feature
@@ -152,13 +147,9 @@ def _categories(parts: _Parts) -> Table:
     rows: list[Sequence[Cell]] = []
     for column, part, feature in _features(parts, numeric=False):
         text = feature.string_stats
-        top = ", ".join(
-            f"{v.value} ({v.frequency:,.0f})" for v in text.top_values[:_TOP]
-        )
+        top = ", ".join(f"{v.value} ({v.frequency:,.0f})" for v in text.top_values[:_TOP])
         rows.append((column, part, _missing(text.common_stats), text.unique, top))
-    return Table(
-        ("column", "rows", "empty", "distinct", "most frequent"), rows, "Categories"
-    )
+    return Table(("column", "rows", "empty", "distinct", "most frequent"), rows, "Categories")
 
 
 def _missing(common: statistics_pb2.CommonStatistics) -> Cell:

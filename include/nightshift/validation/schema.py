@@ -59,9 +59,7 @@ def read_schema(folder: Path, required: Iterable[str]) -> schema_pb2.Schema:
     names = [feature.name for feature in schema.feature]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise BadDefinitionError(
-            f"{shown}: feature {twice[0]!r} is there twice.", file=shown
-        )
+        raise BadDefinitionError(f"{shown}: feature {twice[0]!r} is there twice.", file=shown)
     for column in required:
         if column not in names:
             raise BadDefinitionError(

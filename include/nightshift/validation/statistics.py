@@ -94,9 +94,7 @@ def judge_all(
     from nightshift.validation.anomalies import SERVING, judge, only
 
     features = frozenset(request.section("features", dict[str, Feature]))
-    whole = judge(
-        profiled.train, schema, "train", previous=previous, holdout=profiled.holdout
-    )
+    whole = judge(profiled.train, schema, "train", previous=previous, holdout=profiled.holdout)
     verdicts = [
         whole,
         judge(profiled.holdout, schema, "holdout"),
@@ -109,12 +107,8 @@ def judge_all(
         ),
     ]
     known = {f.column for f in profiled.findings if f.severity is Severity.ERROR}
-    others = [
-        f for v in verdicts for f in v.findings if f.column not in known or _is_drift(f)
-    ]
-    metrics = {
-        f"drift/{column}": value for column, value in sorted(whole.drift.items())
-    }
+    others = [f for v in verdicts for f in v.findings if f.column not in known or _is_drift(f)]
+    metrics = {f"drift/{column}": value for column, value in sorted(whole.drift.items())}
     metrics |= {f"holdout_drift/{c}": value for c, value in sorted(whole.skew.items())}
     return by_severity([*profiled.findings, *_distinct(others)]), metrics
 
@@ -156,9 +150,7 @@ def _profile(
     from nightshift.validation.daily import DailyCheck
     from nightshift.validation.schema import limits_of
 
-    daily = DailyCheck(
-        [limit for limit in limits_of(schema) if limit.column in columns]
-    )
+    daily = DailyCheck([limit for limit in limits_of(schema) if limit.column in columns])
     newest = [f for f in holdout if f[0].date == snapshot.night]
 
     def counted(files: _Files) -> Iterator[pa.Table]:
@@ -177,9 +169,7 @@ def _profile(
     return Profiled(
         train=statistics(train, Split.TRAIN),
         holdout=statistics(holdout, Split.HOLDOUT),
-        newest=profile.statistics_of(
-            (read_table([f], columns) for f in newest), schema
-        ),
+        newest=profile.statistics_of((read_table([f], columns) for f in newest), schema),
         findings=daily.findings(),
     )
 

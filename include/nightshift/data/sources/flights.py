@@ -70,10 +70,7 @@ def days() -> Iterator[tuple[date, pa.Table]]:
     import pyarrow.compute as pc
 
     table = _with_dates(_read())
-    keys = [
-        (c, "ascending")
-        for c in ("date", "sched_dep_time", "carrier", "flight", "origin")
-    ]
+    keys = [(c, "ascending") for c in ("date", "sched_dep_time", "carrier", "flight", "origin")]
     table = table.take(pc.sort_indices(table, sort_keys=keys)).combine_chunks()
     start = 0
     for run in pc.run_end_encode(table["date"].chunk(0)).run_ends.to_pylist():
@@ -98,9 +95,7 @@ def _read() -> pa.Table:
     )
     # The package's own import reads five files with pandas and costs seconds; the file is enough.
     with zipfile.ZipFile(_folder() / "data" / "flights.csv.zip") as archive:
-        return csv.read_csv(
-            pa.BufferReader(archive.read("flights.csv")), convert_options=options
-        )
+        return csv.read_csv(pa.BufferReader(archive.read("flights.csv")), convert_options=options)
 
 
 def _folder() -> Path:
@@ -121,8 +116,4 @@ def _with_dates(table: pa.Table) -> pa.Table:
     parts[1:] = [pc.utf8_lpad(part, width=2, padding="0") for part in parts[1:]]
     dates = pc.binary_join_element_wise(*parts, "-")
     weekday = pc.day_of_week(pc.cast(dates, pa.date32()))
-    return (
-        table.append_column("date", dates)
-        .append_column("weekday", weekday)
-        .select(COLUMNS)
-    )
+    return table.append_column("date", dates).append_column("weekday", weekday).select(COLUMNS)
