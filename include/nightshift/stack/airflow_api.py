@@ -1,0 +1,276 @@
+"""Airflow's public REST API, as far as the command needs it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import httpx
+
+from nightshift.errors import RefusedError, UnavailableError
+from nightshift.stack.settings import StackSettings
+
+_PAGE = 100
+_ATTEMPTS = 5
+
+
+class RunState(StrEnum):
+    """States of a DAG run."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run will not go on by itself."""
+        return self in (RunState.SUCCESS, RunState.FAILED)
+
+
+@dataclass(frozen=True)
+class DagRun:
+    """One run of a DAG."""
+
+    dag_id: str
+    run_id: str
+    state: RunState
+    started: datetime | None
+    ended: datetime | None
+    conf: Mapping[str, Any]
+
+    @property
+    def seconds(self) -> float:
+        """From its start to its end, or to now."""
+        if self.started is None:
+            return 0.0
+        until = self.ended or datetime.now(self.started.tzinfo)
+        return (until - self.started).total_seconds()
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """One task of a run, its latest attempt."""
+
+    task_id: str
+    state: str | None
+    """Airflow's word, None before it is scheduled."""
+    attempt: int
+    seconds: float
+
+
+class AirflowApi:
+    """A logged-in client of one stack's Airflow."""
+
+    def __init__(self, settings: StackSettings) -> None:
+        self._settings = settings
+        self._client = httpx.Client(
+            base_url=f"http://127.0.0.1:{settings.ports.airflow}", trust_env=False, timeout=30.0
+        )
+        self._token = ""
+
+    def __enter__(self) -> AirflowApi:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def ensure_pool(self, name: str, slots: int, description: str) -> None:
+        """Make a pool, or set its slots."""
+        body = {"name": name, "slots": slots, "description": description}
+        answer = self._send("POST", "/api/v2/pools", json=body)
+        if answer.status_code == httpx.codes.CONFLICT:
+            self._checked(
+                self._send("PATCH", f"/api/v2/pools/{name}", json={**body, "include_deferred": False})
+            )
+        else:
+            self._checked(answer)
+
+    def wait_for_dag(self, dag_id: str, seconds: float) -> None:
+        """Wait until a DAG file has been parsed.
+
+        Raises:
+            RefusedError: Its file does not import, or there is no such DAG after ``seconds``.
+        """
+        deadline = time.monotonic() + seconds
+        while self._send("GET", f"/api/v2/dags/{dag_id}").status_code != httpx.codes.OK:
+            if time.monotonic() > deadline:
+                raise RefusedError(
+                    f"Airflow knows no DAG '{dag_id}'. Is there a file dags/{dag_id}.py, or "
+                    f"dags/retrain_….py that makes it? {self._import_problems()}".strip()
+                )
+            time.sleep(0.5)
+
+    def unpause(self, dag_id: str) -> None:
+        """Let a DAG's runs start."""
+        path = f"/api/v2/dags/{dag_id}"
+        self._checked(self._send("PATCH", path, json={"is_paused": False}))
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any], run_id: str | None = None) -> DagRun:
+        """Start a run with values for its form.
+
+        Raises:
+            RefusedError: Airflow rejects the values.
+        """
+        body: dict[str, Any] = {"conf": dict(conf), "logical_date": None}
+        if run_id:
+            body["dag_run_id"] = run_id
+        answer = self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
+        return _dag_run(self._checked(answer))
+
+    def run(self, dag_id: str, run_id: str) -> DagRun:
+        """One run as it is now."""
+        return _dag_run(self._checked(self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")))
+
+    def runs(self, dag_id: str, limit: int = _PAGE) -> list[DagRun]:
+        """A DAG's runs, newest first; none where there is no such DAG."""
+        answer = self._send(
+            "GET",
+            f"/api/v2/dags/{dag_id}/dagRuns",
+            params={"limit": limit, "order_by": "-run_after"},
+        )
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return []
+        return [_dag_run(raw) for raw in self._checked(answer)["dag_runs"]]
+
+    def runs_started_by(self, dag_run: DagRun, dag_id: str) -> list[DagRun]:
+        """Runs of ``dag_id`` that asset events of ``dag_run`` started."""
+        path = "/api/v2/assets/events"
+        parameters = {
+            "source_dag_id": dag_run.dag_id,
+            "source_run_id": dag_run.run_id,
+            "limit": _PAGE,
+        }
+        events = self._checked(self._send("GET", path, params=parameters))["asset_events"]
+        wanted = {
+            started["run_id"]
+            for event in events
+            for started in event["created_dagruns"]
+            if started["dag_id"] == dag_id
+        }
+        return [self.run(dag_id, run_id) for run_id in sorted(wanted)]
+
+    def announced(self, dag_run: DagRun) -> bool:
+        """Whether the run has sent an asset event, which starts a release sooner or later."""
+        parameters = {"source_dag_id": dag_run.dag_id, "source_run_id": dag_run.run_id, "limit": 1}
+        answer = self._checked(self._send("GET", "/api/v2/assets/events", params=parameters))
+        return bool(answer["total_entries"])
+
+    def tasks(self, dag_run: DagRun) -> list[TaskRun]:
+        """The tasks of a run."""
+        path = f"/api/v2/dags/{dag_run.dag_id}/dagRuns/{dag_run.run_id}/taskInstances"
+        answer = self._checked(self._send("GET", path, params={"limit": _PAGE}))
+        return [_task_run(raw) for raw in answer["task_instances"]]
+
+    def xcom(self, dag_run: DagRun, task_id: str, key: str = "return_value") -> Any:
+        """What a task left behind, or None."""
+        path = (
+            f"/api/v2/dags/{dag_run.dag_id}/dagRuns/{dag_run.run_id}/taskInstances/{task_id}"
+            f"/xcomEntries/{key}"
+        )
+        answer = self._send("GET", path, params={"deserialize": False, "stringify": False})
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        return self._checked(answer)["value"]
+
+    def log_lines(self, dag_run: DagRun, task: TaskRun) -> Iterator[str]:
+        """What a task's latest attempt logged."""
+        path = (
+            f"/api/v2/dags/{dag_run.dag_id}/dagRuns/{dag_run.run_id}/taskInstances/{task.task_id}"
+            f"/logs/{max(task.attempt, 1)}"
+        )
+        answer = self._send("GET", path, headers={"Accept": "application/json"})
+        if answer.is_success:
+            for entry in answer.json()["content"]:
+                yield entry if isinstance(entry, str) else str(entry.get("event", ""))
+
+    def _import_problems(self) -> str:
+        answer = self._send("GET", "/api/v2/importErrors", params={"limit": 5})
+        if not answer.is_success:
+            return ""
+        return " ".join(
+            f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}"
+            for error in answer.json()["import_errors"]
+        )
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = dict(options.pop("headers", {}))
+        answer: httpx.Response | None = None
+        for attempt in range(_ATTEMPTS):
+            if not self._token:
+                self._token = self._log_in()
+            try:
+                answer = self._client.request(
+                    method, path, headers={**headers, **self._bearer}, **options
+                )
+            except httpx.TransportError as error:
+                # Only reading may be asked twice: a run triggered twice is two runs.
+                if method != "GET" or attempt == _ATTEMPTS - 1:
+                    raise self._away(error) from None
+                time.sleep(1 + attempt)
+                continue
+            if answer.status_code == httpx.codes.UNAUTHORIZED and attempt == 0:
+                self._token = ""
+                continue
+            if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR or method != "GET":
+                return answer
+            time.sleep(1 + attempt)
+        assert answer is not None
+        return answer
+
+    @property
+    def _bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token}"}
+
+    def _log_in(self) -> str:
+        login = {"username": "admin", "password": self._settings.passwords.airflow_admin}
+        try:
+            answer = self._client.post("/auth/token", json=login)
+        except httpx.TransportError as error:
+            raise self._away(error) from None
+        return str(self._checked(answer)["access_token"])
+
+    def _away(self, error: Exception) -> UnavailableError:
+        return UnavailableError(
+            f"Airflow at {self._client.base_url} does not answer ({type(error).__name__}). "
+            "See './nightshift status' and './nightshift logs airflow-api-server'."
+        )
+
+    def _checked(self, answer: httpx.Response) -> Any:
+        if answer.is_success:
+            return answer.json() if answer.content else {}
+        try:
+            detail = answer.json().get("detail", answer.text)
+        except ValueError:
+            detail = answer.text
+        text = f"Airflow answered {answer.status_code} to {answer.request.url.path}: {detail}"
+        if answer.is_server_error:
+            raise UnavailableError(text[:1000])
+        raise RefusedError(text[:1000])
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _dag_run(raw: Mapping[str, Any]) -> DagRun:
+    return DagRun(
+        dag_id=raw["dag_id"],
+        run_id=raw["dag_run_id"],
+        state=RunState(raw["state"]),
+        started=_moment(raw.get("start_date")),
+        ended=_moment(raw.get("end_date")),
+        conf=raw.get("conf") or {},
+    )
+
+
+def _task_run(raw: Mapping[str, Any]) -> TaskRun:
+    started = _moment(raw.get("start_date"))
+    duration = raw.get("duration")
+    if duration is None and started and not raw.get("end_date"):
+        duration = (datetime.now(started.tzinfo) - started).total_seconds()
+    return TaskRun(raw["task_id"], raw.get("state"), int(raw["try_number"]), duration or 0.0)

@@ -1,0 +1,165 @@
+"""The environment of each part of the stack: one place for names that Compose must match."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from nightshift.stack.settings import HEAVY_POOL, MARKER, StackSettings
+
+S3_CONNECTION = "AIRFLOW_CONN_NIGHTSHIFT_S3"
+MLFLOW_CONNECTION = "AIRFLOW_CONN_NIGHTSHIFT_MLFLOW"
+ARTIFACT_BUCKET = "nightshift"
+LAKE_BUCKET = "lake"
+MLFLOW_BUCKET = "mlflow"
+BUCKETS = (ARTIFACT_BUCKET, LAKE_BUCKET, MLFLOW_BUCKET)
+REGION = "us-east-1"
+
+
+def pools(settings: StackSettings) -> dict[str, int]:
+    """Airflow's pools and their slots."""
+    return {HEAVY_POOL: settings.heavy_slots}
+
+
+def base_environment(settings: StackSettings, runtime: str) -> dict[str, str]:
+    """What every process of the stack has: its runtime's programs, our package, the marker."""
+    programs = settings.runtimes / runtime / "bin"
+    return {
+        MARKER: str(settings.home),
+        "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin",
+        "PYTHONPATH": str(settings.project / "include"),
+        "PYTHONUNBUFFERED": "1",
+        "NIGHTSHIFT_RUNTIMES": str(settings.runtimes),
+    }
+
+
+def s3_environment(settings: StackSettings) -> dict[str, str]:
+    """Where S3 is and who we are there, by the names that boto3 reads."""
+    return {
+        "AWS_ACCESS_KEY_ID": settings.passwords.s3_access_key,
+        "AWS_SECRET_ACCESS_KEY": settings.passwords.s3_secret_key,
+        "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{settings.ports.s3}",
+        "AWS_DEFAULT_REGION": REGION,
+        "NIGHTSHIFT_BUCKET": ARTIFACT_BUCKET,
+        "NIGHTSHIFT_LAKE_BUCKET": LAKE_BUCKET,
+    }
+
+
+def step_environment(settings: StackSettings, runtime: str) -> dict[str, str]:
+    """For a process of ours that works on the stack's data from outside Airflow."""
+    return {
+        **base_environment(settings, runtime),
+        **s3_environment(settings),
+        "TF_USE_LEGACY_KERAS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+
+
+def mlflow_environment(settings: StackSettings) -> dict[str, str]:
+    """The tracking server: it alone writes to the bucket of MLflow's artifacts."""
+    return {
+        **s3_environment(settings),
+        # By default it starts several job workers of 240 MB each, for features we do not use.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+    }
+
+
+def s3_connection(settings: StackSettings) -> str:
+    """Airflow's ``aws`` connection to the object store, as JSON."""
+    return json.dumps(
+        {
+            "conn_type": "aws",
+            "login": settings.passwords.s3_access_key,
+            "password": settings.passwords.s3_secret_key,
+            "extra": {
+                "endpoint_url": f"http://127.0.0.1:{settings.ports.s3}",
+                "region_name": REGION,
+            },
+        }
+    )
+
+
+def mlflow_connection(settings: StackSettings) -> str:
+    """Airflow's ``http`` connection to MLflow, as JSON."""
+    return json.dumps(
+        {
+            "conn_type": "http",
+            "schema": "http",
+            "host": "127.0.0.1",
+            "port": settings.ports.mlflow,
+        }
+    )
+
+
+def airflow_environment(settings: StackSettings) -> dict[str, str]:
+    """Everything that Airflow's parts are told; they read no configuration file of ours."""
+    home = settings.data / "airflow"
+    address = f"http://127.0.0.1:{settings.ports.airflow}"
+    return {
+        **s3_environment(settings),
+        S3_CONNECTION: s3_connection(settings),
+        MLFLOW_CONNECTION: mlflow_connection(settings),
+        "AIRFLOW_HOME": str(home),
+        **_airflow_core(settings, address),
+        **_airflow_pace(),
+        **_airflow_folders(settings, home),
+        "AIRFLOW__API__BASE_URL": address,
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(settings.ports.airflow),
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__SECRET_KEY": settings.passwords.airflow_secret_key,
+        "AIRFLOW__API_AUTH__JWT_SECRET": settings.passwords.airflow_jwt_secret,
+        "AIRFLOW__OPENLINEAGE__DISABLED": "True",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+
+
+def _airflow_core(settings: StackSettings, address: str) -> dict[str, str]:
+    return {
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        # Its default of 32 starts as many worker processes.
+        "AIRFLOW__CORE__PARALLELISM": str(settings.parallelism),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__FERNET_KEY": settings.passwords.airflow_fernet_key,
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(airflow_login_file(settings)),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{airflow_database(settings)}",
+    }
+
+
+def _airflow_pace() -> dict[str, str]:
+    """How soon Airflow notices things: a dead worker in about a minute, a new DAG in seconds."""
+    return {
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "10",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "5",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "15",
+        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+    }
+
+
+def _airflow_folders(settings: StackSettings, home: Path) -> dict[str, str]:
+    return {
+        "AIRFLOW__CORE__DAGS_FOLDER": str(settings.project / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(settings.project / "plugins"),
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings.logs / "tasks"),
+        "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(
+            settings.logs / "dag-files"
+        ),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
+    }
+
+
+def airflow_database(settings: StackSettings) -> Path:
+    """The file of Airflow's SQLite database."""
+    return settings.data / "airflow" / "airflow.db"
+
+
+def airflow_login_file(settings: StackSettings) -> Path:
+    """Where the simple auth manager reads its users' passwords."""
+    return settings.run / "airflow-login.json"

@@ -1,0 +1,122 @@
+"""What must be in place before some processes start: buckets, Airflow's database, its pools."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+
+from nightshift.errors import UnavailableError
+from nightshift.stack.airflow_api import AirflowApi
+from nightshift.stack.environment import (
+    BUCKETS,
+    LAKE_BUCKET,
+    REGION,
+    airflow_database,
+    airflow_environment,
+    airflow_login_file,
+    base_environment,
+    pools,
+)
+from nightshift.stack.passwords import write_private
+from nightshift.stack.processes import Preparation
+from nightshift.stack.runtime_build import STAMP
+from nightshift.stack.settings import StackSettings
+from nightshift.stack.supervision import log_of
+
+_BUCKET_SECONDS = 30.0
+
+
+def prepare(what: Preparation, settings: StackSettings) -> None:
+    """Do one preparation; doing it again changes nothing.
+
+    Raises:
+        NightshiftError: It could not be done; the message says why.
+    """
+    {
+        Preparation.BUCKETS: make_buckets,
+        Preparation.AIRFLOW_DATABASE: migrate_airflow,
+        Preparation.AIRFLOW_POOLS: make_pools,
+    }[what](settings)
+
+
+def make_folders(settings: StackSettings) -> None:
+    """The folders that processes expect to find."""
+    settings.make_folders()
+    for name in ("airflow", "mlflow", "s3", "agent", "envoy", "serving/blue", "serving/green"):
+        (settings.data / name).mkdir(parents=True, exist_ok=True)
+    login = {"admin": settings.passwords.airflow_admin}
+    write_private(airflow_login_file(settings), json.dumps(login) + "\n")
+    for colour in ("blue", "green"):
+        config = settings.data / "serving" / colour / "models.config"
+        if not config.exists():
+            config.write_text("model_config_list {}\n", encoding="utf-8")
+
+
+def make_buckets(settings: StackSettings) -> None:
+    """All buckets, and versions kept in the lake's: a snapshot pins what it read."""
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://127.0.0.1:{settings.ports.s3}",
+        aws_access_key_id=settings.passwords.s3_access_key,
+        aws_secret_access_key=settings.passwords.s3_secret_key,
+        region_name=REGION,
+        config=Config(proxies={}, s3={"addressing_style": "path"}),
+    )
+    deadline = time.monotonic() + _BUCKET_SECONDS
+    while True:
+        try:
+            there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+            for name in BUCKETS:
+                if name not in there:
+                    client.create_bucket(Bucket=name)
+            client.put_bucket_versioning(
+                Bucket=LAKE_BUCKET, VersioningConfiguration={"Status": "Enabled"}
+            )
+        except (BotoCoreError, ClientError) as error:
+            # Right after its start the server answers, but may not yet have a volume.
+            if time.monotonic() > deadline:
+                raise UnavailableError(f"The buckets could not be made: {error}") from None
+            time.sleep(0.3)
+        else:
+            return
+
+
+def migrate_airflow(settings: StackSettings) -> None:
+    """Bring Airflow's database to the schema of the installed version, if it is not there."""
+    stamp = airflow_database(settings).with_name(".migrated")
+    wanted = (settings.runtimes / "airflow" / STAMP).read_text(encoding="ascii")
+    there = airflow_database(settings).exists()
+    if there and stamp.exists() and stamp.read_text(encoding="ascii") == wanted:
+        return
+    environment = {
+        "HOME": os.environ.get("HOME", "/"),
+        **base_environment(settings, "airflow"),
+        **airflow_environment(settings),
+    }
+    log = log_of(settings, "airflow-database")
+    with log.open("w", encoding="utf-8") as output:
+        done = subprocess.run(
+            [settings.runtimes / "airflow/bin/python", "-m", "airflow", "db", "migrate"],
+            env=environment,
+            cwd=settings.home,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        raise UnavailableError(f"Airflow's database could not be prepared; see {log}.")
+    stamp.write_text(wanted, encoding="ascii")
+
+
+def make_pools(settings: StackSettings) -> None:
+    """Airflow's pools with their slots."""
+    with AirflowApi(settings) as airflow:
+        for name, slots in pools(settings).items():
+            airflow.ensure_pool(name, slots, "Steps that take a core and a gigabyte each.")

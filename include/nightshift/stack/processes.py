@@ -1,0 +1,177 @@
+"""Every process of the stack, declared once: this list is what the supervisor runs.
+
+The Compose file describes the same parts for production; a test keeps the two in step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from nightshift.stack.environment import (
+    BUCKETS,
+    airflow_environment,
+    mlflow_environment,
+    s3_environment,
+)
+from nightshift.stack.settings import StackSettings
+
+
+class Preparation(StrEnum):
+    """Work that some processes wait for and that no process does."""
+
+    BUCKETS = "buckets"
+    AIRFLOW_DATABASE = "airflow-database"
+    AIRFLOW_POOLS = "airflow-pools"
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process that the supervisor keeps running.
+
+    Attributes:
+        name: Its name for people: in ``status``, ``logs`` and as its log's file name.
+        runtime: The runtime it runs in.
+        command: Program and arguments; the program is taken from the runtime's ``bin``.
+        health: URL that answers 2xx once it works.
+        airflow_part: Its key in Airflow's health answer, where that answer speaks for it.
+        after: Processes and preparations that must be done before it starts.
+        environment: Added to what every process has.
+        stop_seconds: How long it may take to end before it is killed.
+    """
+
+    name: str
+    runtime: str
+    command: tuple[str, ...]
+    health: str
+    airflow_part: str | None = None
+    after: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    stop_seconds: int = 15
+
+
+def processes(settings: StackSettings) -> tuple[Process, ...]:
+    """All processes of one stack, in the order in which people read them."""
+    return (
+        _seaweedfs(settings),
+        _mlflow(settings),
+        *_airflow(settings),
+        _model_server(settings, "blue", settings.ports.blue_grpc, settings.ports.blue_rest),
+        _model_server(settings, "green", settings.ports.green_grpc, settings.ports.green_rest),
+        _envoy(settings),
+        _agent(settings),
+    )
+
+
+def _seaweedfs(settings: StackSettings) -> Process:
+    ports = settings.ports
+    flags = {
+        "dir": settings.data / "s3",
+        "ip": "127.0.0.1",
+        "ip.bind": "127.0.0.1",
+        "bucket": ",".join(BUCKETS),
+        "s3.port": ports.s3,
+        "s3.port.grpc": ports.s3_grpc,
+        "s3.port.iceberg": 0,
+        "s3.port.lance": 0,
+        "master.port": ports.seaweed_master,
+        "master.port.grpc": ports.seaweed_master_grpc,
+        "master.telemetry": "false",
+        "volume.port": ports.seaweed_volume,
+        "volume.port.grpc": ports.seaweed_volume_grpc,
+        "filer.port": ports.seaweed_filer,
+        "filer.port.grpc": ports.seaweed_filer_grpc,
+        "filer.localSocket": settings.sockets / "filer.sock",
+        "s3.localSocket": settings.sockets / "s3.sock",
+        "admin.port": ports.seaweed_admin,
+        "admin.port.grpc": ports.seaweed_admin_grpc,
+        "admin.ui": "false",
+        "webdav": "false",
+    }
+    return Process(
+        name="seaweedfs",
+        runtime="tools",
+        command=("weed", "mini", *(f"-{name}={value}" for name, value in flags.items())),
+        health=f"http://127.0.0.1:{ports.s3}/healthz",
+        environment={
+            "AWS_ACCESS_KEY_ID": settings.passwords.s3_access_key,
+            "AWS_SECRET_ACCESS_KEY": settings.passwords.s3_secret_key,
+        },
+        stop_seconds=30,
+    )
+
+
+def _mlflow(settings: StackSettings) -> Process:
+    port = settings.ports.mlflow
+    return Process(
+        name="mlflow",
+        runtime="ml",
+        command=(
+            *("python", "-m", "mlflow", "server", "--workers", "1"),
+            *("--host", "127.0.0.1", "--port", str(port)),
+            *("--backend-store-uri", f"sqlite:///{settings.data / 'mlflow' / 'mlflow.db'}"),
+            *("--artifacts-destination", f"s3://{BUCKETS[2]}"),
+        ),
+        health=f"http://127.0.0.1:{port}/health",
+        environment=mlflow_environment(settings),
+    )
+
+
+def _airflow(settings: StackSettings) -> tuple[Process, ...]:
+    health = f"http://127.0.0.1:{settings.ports.airflow}/api/v2/monitor/health"
+    environment = airflow_environment(settings)
+
+    def part(name: str, *arguments: str, key: str, stop_seconds: int = 20) -> Process:
+        return Process(
+            name=f"airflow-{name}",
+            runtime="airflow",
+            command=("python", "-m", "airflow", name, *arguments),
+            health=health,
+            airflow_part=key,
+            after=(Preparation.AIRFLOW_DATABASE,),
+            environment=environment,
+            stop_seconds=stop_seconds,
+        )
+
+    return (
+        part("api-server", key="metadatabase"),
+        # Task logs are on this disk: the log servers would only listen on every interface.
+        part("scheduler", "--skip-serve-logs", key="scheduler", stop_seconds=60),
+        part("dag-processor", key="dag_processor"),
+        part("triggerer", "--skip-serve-logs", key="triggerer"),
+    )
+
+
+def _model_server(settings: StackSettings, colour: str, grpc: int, rest: int) -> Process:
+    return Process(
+        name=f"model-server-{colour}",
+        runtime="ml",
+        command=(
+            *("python", "-m", "nightshift.serving.server", f"--port={grpc}"),
+            f"--rest_api_port={rest}",
+            f"--model_config_file={settings.data / 'serving' / colour / 'models.config'}",
+            "--model_config_file_poll_wait_seconds=1",
+        ),
+        health=f"http://127.0.0.1:{rest}/monitoring/prometheus/metrics",
+    )
+
+
+def _envoy(settings: StackSettings) -> Process:
+    return Process(
+        name="envoy",
+        runtime="tools",
+        command=("envoy", "--config-path", str(settings.data / "envoy" / "envoy.yaml")),
+        health=f"http://127.0.0.1:{settings.ports.envoy_admin}/ready",
+    )
+
+
+def _agent(settings: StackSettings) -> Process:
+    return Process(
+        name="agent",
+        runtime="tools",
+        command=("python", "-m", "nightshift.release.agent"),
+        health=f"http://127.0.0.1:{settings.ports.agent}/healthz",
+        after=(Preparation.BUCKETS,),
+        environment=s3_environment(settings),
+    )
