@@ -22,8 +22,10 @@ def start_of(definition: PipelineDefinition) -> datetime:
     """The first moment a schedule may cover, in the pipeline's time zone."""
     zone = definition.schedule.zone
     day = definition.schedule.start
-    return datetime(day.year, day.month, day.day, tzinfo=zone) if day else datetime(
-        2020, 1, 1, tzinfo=zone
+    return (
+        datetime(day.year, day.month, day.day, tzinfo=zone)
+        if day
+        else datetime(2020, 1, 1, tzinfo=zone)
     )
 
 

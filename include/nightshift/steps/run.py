@@ -47,9 +47,7 @@ def execute(request: StepRequest, store: ArtifactStore) -> StepResult:
         spent = {"seconds": time.monotonic() - started, "tensorflow": "tensorflow" in sys.modules}
         return result.model_copy(update=spent)
     except NightshiftError as error:
-        return StepResult(
-            error=_foreseen(error, context), seconds=time.monotonic() - started
-        )
+        return StepResult(error=_foreseen(error, context), seconds=time.monotonic() - started)
     except Exception as error:  # a bug or a full disk: say so, with the trace in the log
         traceback.print_exc()
         text = f"{request.pipeline}: step '{request.step}' broke: {type(error).__name__}: {error}"

@@ -68,9 +68,7 @@ class Registry:
         made = self._versions_of(client, draft.model.key)
         number = made[0] if made else self._create(client, draft)
         mine = draft.model_copy(update={"version": number})
-        self.bucket.create(
-            self._by_model(draft.model.key), mine.model_dump_json(indent=1).encode()
-        )
+        self.bucket.create(self._by_model(draft.model.key), mine.model_dump_json(indent=1).encode())
         pinned = self.find(draft.model.key)
         assert pinned is not None
         for other in self._versions_of(client, draft.model.key):

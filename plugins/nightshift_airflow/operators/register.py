@@ -89,7 +89,10 @@ class RegisterOperator(BaseOperator):
         os.environ.update(storage.environment())
         bucket = storage.bucket()
         hook = MlflowHook(self.mlflow_conn_id)
-        tracker, registry = hook.tracker(self.pipeline, bucket), hook.registry(self.pipeline, bucket)
+        tracker, registry = (
+            hook.tracker(self.pipeline, bucket),
+            hook.registry(self.pipeline, bucket),
+        )
         refs = {name: ArtifactRef.model_validate(ref) for name, ref in self.inputs.items()}
         known = registry.find(refs["train"].key)
         pin = tracker.ensure(identity.night)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
+from nightshift.definition import load_pipeline
 from nightshift.errors import BadDefinitionError, NightshiftError, RefusedError
 from nightshift_airflow.hooks.storage import S3_CONNECTION, StorageHook
 from nightshift_airflow.operators.step import ERROR_XCOM
@@ -56,6 +57,7 @@ class RequestReleaseOperator(BaseOperator):
                 by=f"{context['dag_run'].dag_id}/{context['dag_run'].run_id}",
                 reason=params.get("reason") or "registered by its night's run",
                 override=bool(params.get("override")),
+                timeout_seconds=load_pipeline(self.pipeline).release.load_timeout_seconds,
             )
         except RefusedError as error:
             self.log.warning("Not released: %s", error.message)

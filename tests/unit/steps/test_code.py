@@ -50,7 +50,9 @@ def test_an_import_inside_a_function_counts(package: Write) -> None:
 def test_comments_docstrings_and_spacing_do_not_count(package: Write) -> None:
     before = digest()
     package("part", '"""Words."""\n\n# more words\nvalue   =   1\n')
-    package("step", 'from nightshift.part import value\ndef run():\n    "Words."\n    return value\n')
+    package(
+        "step", 'from nightshift.part import value\ndef run():\n    "Words."\n    return value\n'
+    )
     assert digest() == before
 
 

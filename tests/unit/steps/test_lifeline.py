@@ -43,7 +43,9 @@ def test_killing_the_parent_ends_the_step(guard: str) -> None:
         {guard}
         time.sleep(60)
     """)
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, step], stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, step], stdout=subprocess.PIPE, text=True
+    )
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     time.sleep(0.5)
@@ -63,7 +65,9 @@ def test_the_steps_own_children_end_too(tmp_path: Path) -> None:
         end_group_on_eof(0)
         time.sleep(60)
     """)
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, step], stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, step], stdout=subprocess.PIPE, text=True
+    )
     assert parent.stdout is not None
     parent.stdout.readline()
     while not (note.exists() and note.read_text()):
