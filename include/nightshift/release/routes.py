@@ -1,0 +1,201 @@
+"""Envoy's routes: which colour answers for each pipeline, over REST and over gRPC.
+
+One route table serves both listeners, so a change of colour is one atomic rename. REST names the
+pipeline in its path (``/v1/models/<pipeline>…``). A gRPC request names it by the header
+``x-nightshift-pipeline`` or by its ``:authority`` (``flights``, ``flights:8500`` or
+``flights.anything``), for clients that cannot send headers; while there is only one pipeline,
+one that names none goes to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from nightshift.release.record import Colour, ReleaseRecord, Weights
+
+ROUTES_NAME = "nightshift"
+ROUTES_FILE = "routes.json"
+PIPELINE_HEADER = "x-nightshift-pipeline"
+COLOUR_HEADER = "x-nightshift-colour"
+VERSION_HEADER = "x-nightshift-version"
+
+_TIMEOUT = "60s"
+_GRPC_PATH = "/tensorflow.serving."
+# Only what never reached a server is sent again: anything more would hide a bad version.
+_RETRY = {
+    "retry_on": "connect-failure,refused-stream,reset-before-request",
+    "num_retries": 2,
+    "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
+}
+
+
+class PipelineRoute(BaseModel):
+    """Where one pipeline's requests go."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pipeline: str
+    weights: Weights = Weights()
+    """All 0 before the first release."""
+    blue: int | None = None
+    green: int | None = None
+    """The version that each colour with traffic holds."""
+
+    @classmethod
+    def wanted_by(cls, record: ReleaseRecord) -> PipelineRoute:
+        """The route that a record asks for."""
+        route = cls(pipeline=record.pipeline, weights=record.weights)
+        versions = {
+            colour.value: slot.version
+            for colour in route.colours
+            if (slot := record.slot(colour)) is not None
+        }
+        return route.model_copy(update=versions)
+
+    @property
+    def colours(self) -> tuple[Colour, ...]:
+        """The colours that take traffic."""
+        return tuple(colour for colour in Colour if self.weights.of(colour))
+
+    def version(self, colour: Colour) -> int | None:
+        """The version that a colour answers with; None where it takes no traffic."""
+        return self.blue if colour is Colour.BLUE else self.green
+
+    @property
+    def main_version(self) -> int | None:
+        """The version on the colour with the most weight."""
+        if not self.colours:
+            return None
+        return self.version(max(self.colours, key=self.weights.of))
+
+
+def cluster(colour: Colour, protocol: str) -> str:
+    """Name of a colour's Envoy cluster; ``protocol`` is ``rest`` or ``grpc``."""
+    return f"{colour}-{protocol}"
+
+
+def render_routes(routes: Sequence[PipelineRoute]) -> str:
+    """The route file's text: a discovery response with one route table.
+
+    Args:
+        routes: One per pipeline, in any order.
+    """
+    ordered = sorted(routes, key=lambda route: route.pipeline)
+    table = {
+        "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+        "name": ROUTES_NAME,
+        # A route to a cluster that does not exist is refused whole; the old routes stay.
+        "validate_clusters": True,
+        "virtual_hosts": [
+            {
+                "name": "all",
+                "domains": ["*"],
+                "routes": [*_rest(ordered), *_grpc(ordered), _nothing_here()],
+            }
+        ],
+    }
+    return json.dumps({"version_info": _version(table), "resources": [table]}, indent=1)
+
+
+def version_of(text: str) -> str:
+    """The version that Envoy reports once it has taken this route file."""
+    return str(json.loads(text)["version_info"])
+
+
+def _version(table: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _rest(routes: Sequence[PipelineRoute]) -> list[dict[str, Any]]:
+    found = []
+    for route in routes:
+        # The name must end where a segment or a verb does: `flights` is not `flights2`.
+        path = f"/v1/models/{re.escape(route.pipeline)}([/:].*)?"
+        found.append({"match": {"safe_regex": {"regex": path}}, **_action(route, "rest")})
+    return found
+
+
+def _grpc(routes: Sequence[PipelineRoute]) -> list[dict[str, Any]]:
+    by_header = [_grpc_route(r, _header(PIPELINE_HEADER, re.escape(r.pipeline))) for r in routes]
+    names = ", ".join(route.pipeline for route in routes) or "none yet"
+    foreign = {
+        "match": _grpc_match({"name": PIPELINE_HEADER, "present_match": True}),
+        **_answer(404, f"no pipeline has the name that {PIPELINE_HEADER} says; there are: {names}"),
+    }
+    by_authority = [
+        _grpc_route(r, _header(":authority", f"{re.escape(r.pipeline)}([.:].*)?")) for r in routes
+    ]
+    if len(routes) == 1:
+        rest = _grpc_route(routes[0])
+    else:
+        why = (
+            f"name the pipeline by the header {PIPELINE_HEADER} or by the channel's authority "
+            f"(grpc.default_authority); there are: {names}"
+        )
+        rest = {"match": _grpc_match(), **_answer(400 if routes else 503, why)}
+    return [*by_header, foreign, *by_authority, rest]
+
+
+def _grpc_route(route: PipelineRoute, *headers: dict[str, Any]) -> dict[str, Any]:
+    return {"match": _grpc_match(*headers), **_action(route, "grpc")}
+
+
+def _grpc_match(*headers: dict[str, Any]) -> dict[str, Any]:
+    return {"prefix": _GRPC_PATH, "grpc": {}, "headers": list(headers)}
+
+
+def _header(name: str, regex: str) -> dict[str, Any]:
+    return {"name": name, "string_match": {"safe_regex": {"regex": regex}}}
+
+
+def _action(route: PipelineRoute, protocol: str) -> dict[str, Any]:
+    if not route.colours:
+        return _answer(503, f"no version of {route.pipeline} is released yet")
+    return {
+        "route": {
+            "timeout": _TIMEOUT,
+            "retry_policy": _RETRY,
+            "weighted_clusters": {
+                "clusters": [
+                    {
+                        "name": cluster(colour, protocol),
+                        "weight": route.weights.of(colour),
+                        "response_headers_to_add": [
+                            _set(COLOUR_HEADER, colour.value),
+                            _set(VERSION_HEADER, str(route.version(colour))),
+                        ],
+                    }
+                    for colour in route.colours
+                ]
+            },
+        }
+    }
+
+
+def _nothing_here() -> dict[str, Any]:
+    why = "nothing here; ask /v1/models/<pipeline> of a pipeline that has been released"
+    return {"match": {"prefix": "/"}, **_answer(404, why)}
+
+
+def _answer(status: int, message: str) -> dict[str, Any]:
+    # To a gRPC request Envoy sends this as grpc-status and grpc-message of its own accord.
+    return {
+        "direct_response": {
+            "status": status,
+            "body": {"inline_string": json.dumps({"error": message})},
+        },
+        "response_headers_to_add": [_set("content-type", "application/json")],
+    }
+
+
+def _set(name: str, value: str) -> dict[str, Any]:
+    return {
+        "header": {"key": name, "value": value},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }
