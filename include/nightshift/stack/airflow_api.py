@@ -122,6 +122,17 @@ class AirflowApi:
         answer = self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
         return _dag_run(self._checked(answer))
 
+    def clear(self, dag_run: DagRun, *, only_failed: bool = False) -> None:
+        """Let a run's tasks run again: all of them, or those that failed."""
+        body = {
+            "dag_run_id": dag_run.run_id,
+            "dry_run": False,
+            "only_failed": only_failed,
+            "reset_dag_runs": True,
+        }
+        path = f"/api/v2/dags/{dag_run.dag_id}/clearTaskInstances"
+        self._checked(self._send("POST", path, json=body))
+
     def run(self, dag_id: str, run_id: str) -> DagRun:
         """One run as it is now."""
         return _dag_run(self._checked(self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")))

@@ -1,0 +1,189 @@
+"""A whole stack of this project's own, on free ports, with the real flights in its lake."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from nightshift.artifacts import ArtifactStore
+from nightshift.artifacts.manifest import ArtifactRef
+from nightshift.release.log import ReleaseLog
+from nightshift.release.record import ReleaseRecord
+from nightshift.runtimes import Runtime, python_of
+from nightshift.stack.airflow_api import AirflowApi, DagRun, RunState
+from nightshift.stack.environment import step_environment
+from nightshift.stack.settings import StackSettings, current_settings
+from nightshift.storage.s3 import Bucket, artifact_bucket
+
+ROOT = Path(__file__).parents[3]
+PIPELINE = "flights"
+STEPS = ("snapshot", "statistics", "expectations", "train", "evaluate", "gate")
+
+
+@dataclass
+class Stack:
+    """The running stack as a test uses it."""
+
+    settings: StackSettings
+    api: AirflowApi
+    environment: dict[str, str]
+
+    @property
+    def bucket(self) -> Bucket:
+        return artifact_bucket()
+
+    @property
+    def store(self) -> ArtifactStore:
+        return ArtifactStore(self.bucket)
+
+    @property
+    def record(self) -> ReleaseRecord:
+        return ReleaseLog(self.bucket, PIPELINE).record()
+
+    def start_night(self, night: str, **form: object) -> DagRun:
+        return self.api.trigger(f"retrain_{PIPELINE}", {"night": night, **form})
+
+    def finish(self, run: DagRun, seconds: float = 300) -> DagRun:
+        """Wait for a run's end."""
+        deadline = time.monotonic() + seconds
+        while not run.state.ended:
+            assert time.monotonic() < deadline, [str(t) for t in self.api.tasks(run)]
+            time.sleep(0.3)
+            run = self.api.run(run.dag_id, run.run_id)
+        return run
+
+    def finish_release(self, run: DagRun, seconds: float = 120) -> DagRun:
+        """Wait for the release that a night started."""
+        deadline = time.monotonic() + seconds
+        while not (started := self.api.runs_started_by(run, f"release_{PIPELINE}")):
+            assert time.monotonic() < deadline, "the night started no release"
+            time.sleep(0.3)
+        return self.finish(started[0], seconds)
+
+    def green_night(self, night: str) -> DagRun:
+        """A night that ends green, with its release."""
+        run = self.finish(self.start_night(night))
+        assert run.state is RunState.SUCCESS, self.errors(run)
+        release = self.finish_release(run)
+        assert release.state is RunState.SUCCESS, self.errors(release)
+        return run
+
+    def errors(self, run: DagRun) -> dict[str, object]:
+        return {
+            t.task_id: self.api.xcom(run, t.task_id, "error") or t.state
+            for t in self.api.tasks(run)
+            if t.state != "success"
+        }
+
+    def returned(self, run: DagRun, task: str) -> dict[str, object]:
+        left = self.api.xcom(run, task)
+        assert isinstance(left, dict), (task, left)
+        return left
+
+    def keys(self, run: DagRun) -> dict[str, str]:
+        """Key of each step's artifact."""
+        return {
+            step: ArtifactRef.model_validate(self.returned(run, step)["artifact"]).key
+            for step in STEPS
+        }
+
+    def wait_for_process(self, *words: str, seconds: float = 120) -> psutil.Process:
+        """The first process of this stack whose command line holds all the words."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for process in self.processes(*words):
+                return process
+            time.sleep(0.02)
+        raise AssertionError(f"no process with {words}")
+
+    def processes(self, *words: str) -> list[psutil.Process]:
+        """This stack's processes whose command line holds all the words."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                line = " ".join(process.cmdline())
+                if all(w in line for w in words) and self._is_ours(process):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        return process.environ().get("NIGHTSHIFT_HOME") == str(self.settings.home)
+
+    def predict(self, rows: list[dict[str, object]]) -> list[float]:
+        """Ask the live model through Envoy."""
+        answer = httpx.post(
+            f"http://127.0.0.1:{self.settings.ports.serving_rest}/v1/models/{PIPELINE}:predict",
+            json={"instances": rows},
+            timeout=30,
+        )
+        assert answer.status_code == 200, answer.text
+        return [
+            p["probability"] if isinstance(p, dict) else p for p in answer.json()["predictions"]
+        ]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    home = tmp_path_factory.mktemp("stack")
+    environment = {"NIGHTSHIFT_HOME": str(home), "NIGHTSHIFT_PORT_BASE": str(free_range(40))}
+    kept = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        command("up")
+        settings = current_settings()
+        steps = step_environment(settings, Runtime.ML)
+        os.environ.update({k: v for k, v in steps.items() if k.startswith(("AWS_", "NIGHTSHIFT_"))})
+        subprocess.run(
+            [python_of(Runtime.ML), "-m", "nightshift.data.seed", PIPELINE],
+            env=steps,
+            check=True,
+            capture_output=True,
+        )
+        with AirflowApi(settings) as api:
+            for dag in ("retrain", "release"):
+                api.wait_for_dag(f"{dag}_{PIPELINE}", 90)
+                api.unpause(f"{dag}_{PIPELINE}")
+            yield Stack(settings, api, steps)
+    finally:
+        command("down")
+        for name, value in kept.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def command(*arguments: str) -> str:
+    """Run ``./nightshift`` as a user would."""
+    done = subprocess.run(
+        [ROOT / "nightshift", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def free_range(count: int) -> int:
+    """The first of ``count`` consecutive ports that nobody uses."""
+    for first in range(21000, 50000, count):
+        probes = [socket.socket() for _ in range(count)]
+        try:
+            for offset, probe in enumerate(probes):
+                probe.bind(("127.0.0.1", first + offset))
+            return first
+        except OSError:
+            continue
+        finally:
+            for probe in probes:
+                probe.close()
+    raise AssertionError("no free ports")

@@ -1,0 +1,150 @@
+"""Kill anything in the middle of a night: the night ends green, once, with nothing doubled."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from nightshift.release.log import ReleaseLog
+from nightshift.release.record import Phase
+from nightshift.stack.airflow_api import DagRun, RunState
+from tests.integration.night.conftest import PIPELINE, Stack
+
+STEP = "nightshift.steps.run"
+
+
+@contextmanager
+def no_two_attempts_side_by_side(stack: Stack) -> Iterator[list[str]]:
+    """Watch the step processes; collects every moment at which a step ran twice at once."""
+    doubled: list[str] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            leaders = []
+            for process in psutil.process_iter():
+                try:
+                    line = process.cmdline()
+                    if STEP in line and process.environ().get("NIGHTSHIFT_HOME") == str(
+                        stack.settings.home
+                    ):
+                        leaders.append((process.pid, line[-2]))
+                except psutil.Error:
+                    continue
+            steps = [step_of(path) for _, path in leaders]
+            doubled.extend(s for s in set(steps) if s and steps.count(s) > 1)
+
+    def step_of(path: str) -> str:
+        import json
+
+        try:
+            with open(path, encoding="utf-8") as file:
+                return str(json.load(file)["step"])
+        except (OSError, ValueError):
+            return ""
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield doubled
+    finally:
+        done.set()
+        thread.join()
+
+
+def task_under_way(stack: Stack, run: DagRun, task: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        states = {t.task_id: t.state for t in stack.api.tasks(run)}
+        if states[task] == "running":
+            return
+        assert states[task] in (None, "scheduled", "queued"), states
+        time.sleep(0.1)
+    raise AssertionError(f"{task} did not start")
+
+
+def ends_green_once(stack: Stack, run: DagRun) -> None:
+    run = stack.finish(run, 400)
+    if run.state is RunState.FAILED:  # on-call clears what failed
+        stack.api.clear(run, only_failed=True)
+        run = stack.finish(stack.api.run(run.dag_id, run.run_id), 400)
+    assert run.state is RunState.SUCCESS, stack.errors(run)
+    release = stack.finish_release(run, 240)
+    assert release.state is RunState.SUCCESS, stack.errors(release)
+    assert stack.record.phase is Phase.FINISHED
+    version = stack.returned(run, "register")["version"]
+    assert stack.record.champion is not None
+    assert stack.record.champion.version == version
+    asked = [
+        e.record.request.candidate.version
+        for e in ReleaseLog(stack.bucket, PIPELINE).events()
+        if e.record.phase is Phase.REQUESTED and e.record.request
+    ]
+    assert asked.count(version) == 1
+    assert_one_story(stack, run)
+
+
+def assert_one_story(stack: Stack, run: DagRun) -> None:
+    from mlflow import MlflowClient
+
+    address = f"http://127.0.0.1:{stack.settings.ports.mlflow}"
+    client = MlflowClient(address, address)
+    experiment = client.get_experiment_by_name(PIPELINE)
+    assert experiment
+    night = run.conf["night"]
+    runs = client.search_runs([experiment.experiment_id], f"tags.`nightshift.night` = '{night}'")
+    assert len(runs) == 1
+    versions = client.search_model_versions(f"name='{PIPELINE}'")
+    assert len([v for v in versions if v.tags["nightshift.night"] == night]) == 1
+
+
+@pytest.mark.parametrize(
+    ("night", "task", "words"),
+    [
+        ("2013-09-01", "train", (STEP,)),
+        ("2013-09-02", "train", ("seaweedfs",)),
+        ("2013-09-03", "evaluate", ("mlflow", "server")),
+    ],
+    ids=["the training process", "SeaweedFS", "MLflow"],
+)
+def test_a_night_survives_the_death_of(
+    stack: Stack, night: str, task: str, words: tuple[str, ...]
+) -> None:
+    with no_two_attempts_side_by_side(stack) as doubled:
+        run = stack.start_night(night)
+        task_under_way(stack, run, task)
+        victim = ("weed", "mini") if words == ("seaweedfs",) else words
+        stack.wait_for_process(*victim).kill()
+        ends_green_once(stack, run)
+    assert doubled == []
+
+
+def test_a_night_survives_the_death_of_the_airflow_worker(stack: Stack) -> None:
+    with no_two_attempts_side_by_side(stack) as doubled:
+        run = stack.start_night("2013-09-04")
+        task_under_way(stack, run, "train")
+        step = stack.wait_for_process(STEP)
+        runner = step.parent()
+        assert runner is not None
+        worker = runner.parent()
+        assert worker is not None
+        worker.kill()
+        # The step dies with its worker, long before Airflow notices.
+        assert psutil.wait_procs([step, runner], timeout=5)[1] == []
+        ends_green_once(stack, run)
+    assert doubled == []
+
+
+def test_a_release_survives_the_death_of_the_agent(stack: Stack) -> None:
+    run = stack.finish(stack.start_night("2013-09-05"))
+    deadline = time.monotonic() + 60
+    while not stack.record.phase.under_way:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    stack.wait_for_process("nightshift.release.agent").kill()
+    ends_green_once(stack, run)
