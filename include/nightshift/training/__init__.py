@@ -1,0 +1,1 @@
+"""Training: from a pinned snapshot to a SavedModel that answers raw requests."""

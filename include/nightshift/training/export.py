@@ -1,0 +1,68 @@
+"""Export a fitted model as a SavedModel that TensorFlow Serving loads as it is.
+
+Layout: ``saved_model/`` with the signature ``serving_default`` over the raw features, each a
+vector [rows] under its own name, so that a REST row is ``{"carrier": "AA", …}``; the output is
+``probability`` [rows]. Warm-up requests lie in ``assets.extra``.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+import tf_keras
+
+from nightshift.definition.model import Feature
+from nightshift.training.features import dtype_of
+from nightshift.training.saved_model import OUTPUT, SIGNATURE
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SAVED_MODEL = "saved_model"
+_WARMUP = "assets.extra/tf_serving_warmup_requests"
+
+
+def export(model: tf_keras.Model, features: Mapping[str, Feature], folder: Path) -> None:
+    """Write the SavedModel into ``folder``."""
+    specs = {n: tf.TensorSpec([None], dtype_of(f.type), name=n) for n, f in features.items()}
+
+    @tf.function(input_signature=[specs])
+    def serve(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        columns = {name: tf.expand_dims(values, -1) for name, values in inputs.items()}
+        return {OUTPUT: tf.squeeze(model(columns, training=False), -1)}
+
+    # Keras' own archive saves variables, lookup tables and this one function: loading it needs
+    # TensorFlow alone, and writing it does not trace every layer again as model.save would.
+    archive = tf_keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(SIGNATURE, serve)
+    with redirect_stdout(io.StringIO()):  # it prints every captured tensor
+        archive.write_out(str(folder))
+
+
+def write_warmup(folder: Path, model: str, requests: list[Mapping[str, np.ndarray]]) -> None:
+    """Put requests beside the SavedModel that a server runs before it calls itself ready.
+
+    Args:
+        folder: The SavedModel.
+        model: The name under which it is served.
+        requests: Inputs by feature, each an array [rows].
+    """
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    path = folder / _WARMUP
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for inputs in requests:
+            log = prediction_log_pb2.PredictionLog()
+            request = log.predict_log.request
+            request.model_spec.name = model
+            request.model_spec.signature_name = SIGNATURE
+            for name, values in inputs.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
+            writer.write(log.SerializeToString())
