@@ -244,7 +244,8 @@ def _failures(record: ReleaseRecord, observation: Observation) -> dict[str, str]
     if asked is None or record.phase is Phase.PROMOTED:
         return {}
     version = asked.candidate.version
-    slots = ((host.name, host.slot(asked.colour)) for host in observation.listening)
+    aware = (host for host in observation.listening if _has_read(record, host))
+    slots = ((host.name, host.slot(asked.colour)) for host in aware)
     return {
         name: slot.message
         for name, slot in slots
@@ -263,6 +264,8 @@ def _lacks(record: ReleaseRecord, host: HostView) -> str | None:
     assert asked is not None
     if record.phase is Phase.PROMOTED:
         return _route_lacks(record, host)
+    if not _has_read(record, host):
+        return "has not read the request yet"
     slot = host.slot(asked.colour)
     done = {SlotState.VERIFIED}
     if record.phase is Phase.REQUESTED:
@@ -270,6 +273,12 @@ def _lacks(record: ReleaseRecord, host: HostView) -> str | None:
     if slot.version == asked.candidate.version and slot.state in done:
         return None
     return f"{slot.state} of version {slot.version}" + (f": {slot.message}" if slot.message else "")
+
+
+def _has_read(record: ReleaseRecord, host: HostView) -> bool:
+    """Whether a report can be about this release and not about an earlier one of the version."""
+    assert record.request is not None
+    return host.status is not None and host.status.number >= int(record.request.id)
 
 
 def _route_lacks(record: ReleaseRecord, host: HostView) -> str | None:

@@ -1,0 +1,245 @@
+"""The serving agent: one beside each serving host. ``python -m nightshift.release.agent --help``.
+
+Several loops, so that nothing waits for what it does not need: one reads the log, one makes the
+host follow it, one reports, one is the controller where this agent leads. The object store may
+hang for a minute without a route or a local roll-back waiting for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from nightshift.artifacts.store import ArtifactStore
+from nightshift.errors import NightshiftError, RefusedError, UnavailableError
+from nightshift.release.agent_flags import AgentFlags, parse_flags
+from nightshift.release.aliases import AliasMirror
+from nightshift.release.controller import Controller
+from nightshift.release.edge import Edge
+from nightshift.release.event import Event
+from nightshift.release.host import Host
+from nightshift.release.lease import Lease
+from nightshift.release.local_api import serve_local_api
+from nightshift.release.log import ReleaseLog, pipelines
+from nightshift.release.memory import HostMemory, PendingRollback
+from nightshift.release.model_server import ModelServer
+from nightshift.release.placement import clear_incoming
+from nightshift.release.reconciliation import reconcile_rollback
+from nightshift.release.status import HostStatus, PipelineStatus, write_status
+from nightshift.storage.s3 import artifact_bucket
+
+_log = logging.getLogger(__name__)
+
+_BEAT_SECONDS = 2.0
+_GIVE_BACK_SECONDS = 2.0
+
+
+class Agent:
+    """All loops of one agent.
+
+    Args:
+        flags: Its configuration.
+    """
+
+    def __init__(self, flags: AgentFlags) -> None:
+        self.flags = flags
+        self._stop = threading.Event()
+        self._work = threading.Event()
+        self._report = threading.Event()
+        self._look = threading.Event()
+        self._bucket = artifact_bucket()
+        # Made here, once: boto3 does not make clients from several threads at a time.
+        _ = self._bucket.client
+        self._host = Host(
+            flags.layout,
+            HostMemory(flags.layout.state),
+            Edge(flags.layout, flags.envoy_admin),
+            {colour: ModelServer(address) for colour, address in flags.servers.items()},
+            ArtifactStore(self._bucket),
+            self._work.set,
+        )
+        self._logs: dict[str, ReleaseLog] = {}
+        self._beat = 0
+        self._lease = Lease(self._bucket, f"{flags.host}-{uuid.uuid4().hex[:8]}", flags.lease_ttl)
+        self._controller = Controller(
+            self._bucket,
+            flags.host,
+            self._lease,
+            silent_after=flags.silent_after,
+            on_event=self._learn,
+        )
+        self._aliases = AliasMirror(flags.tracking_uri) if flags.tracking_uri else None
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT.
+
+        Raises:
+            UnavailableError: The local API's port is taken.
+        """
+        clear_incoming(self.flags.layout)
+        self._open_local_api()
+        # Before anything is asked of the network: routes as they were, from disk.
+        self._host.reconcile()
+        loops = [
+            self._loop("log", self._read_log, self._look, self.flags.poll),
+            self._loop("report", self._report_status, self._report, _BEAT_SECONDS),
+            self._loop("controller", self._control, None, self.flags.poll),
+        ]
+        if self._aliases:
+            self._aliases.start()
+        for loop in loops:
+            loop.start()
+        self._loop("host", self._reconcile, self._work, self.flags.poll).run()
+        self._give_back_lease(loops[-1])
+
+    def stop(self) -> None:
+        """End :meth:`run`."""
+        self._stop.set()
+        for event in (self._work, self._report, self._look):
+            event.set()
+
+    # --- The loops ----------------------------------------------------------------------------
+
+    def _loop(
+        self, name: str, work: Callable[[], None], wake: threading.Event | None, seconds: float
+    ) -> threading.Thread:
+        return threading.Thread(
+            target=self._repeat,
+            args=(name, work, wake or self._stop, seconds),
+            name=name,
+            daemon=True,
+        )
+
+    def _repeat(
+        self, name: str, work: Callable[[], None], wake: threading.Event, seconds: float
+    ) -> None:
+        complaint = ""
+        while not self._stop.is_set():
+            if wake is not self._stop:
+                wake.clear()
+            try:
+                work()
+                if complaint:
+                    _log.info("%s: goes on", name)
+                complaint = ""
+            except (NightshiftError, OSError) as error:
+                if str(error) != complaint:
+                    complaint = str(error)
+                    _log.warning("%s: waits: %s", name, complaint)
+            except Exception:  # noqa: BLE001 - one loop's bug must not end the others
+                _log.exception("%s: unforeseen; tried again", name)
+            wake.wait(seconds)
+
+    def _reconcile(self) -> None:
+        before = self._host.statuses()
+        self._host.reconcile()
+        if self._host.statuses() != before:
+            self._report.set()
+
+    def _read_log(self) -> None:
+        for name in pipelines(self._bucket):
+            self._host.learn(self._log_of(name).record())
+        for rollback in self._host.pending():
+            self._settle(rollback)
+
+    def _settle(self, rollback: PendingRollback) -> None:
+        log = self._log_of(rollback.record.pipeline)
+        try:
+            record = reconcile_rollback(log, rollback, self.flags.host)
+        except UnavailableError:
+            raise
+        except RefusedError as error:
+            _log.error("local roll-back is given up, the log refuses it: %s", error.message)
+            record = log.record()
+        self._host.settle(log.pipeline, record)
+
+    def _report_status(self) -> None:
+        self._beat += 1
+        status = HostStatus(
+            host=self.flags.host,
+            beat=self._beat,
+            at=datetime.now(UTC),
+            pipelines=self._pipelines(),
+        )
+        write_status(self._bucket, status)
+
+    def _pipelines(self) -> dict[str, PipelineStatus]:
+        return self._host.statuses()
+
+    def _control(self) -> None:
+        records = self._controller.tick()
+        if self._aliases is None:
+            return
+        if records is None:
+            self._aliases.forget()
+        else:
+            self._aliases.show(records)
+
+    def _learn(self, event: Event) -> None:
+        self._host.learn(event.record)
+
+    # --- Beginning and end --------------------------------------------------------------------
+
+    def _open_local_api(self) -> None:
+        if self.flags.port is None:
+            return
+        try:
+            serve_local_api(self._host, self.flags.port, self.flags.token)
+        except OSError as error:
+            raise UnavailableError(
+                f"Cannot listen on 127.0.0.1:{self.flags.port}: {error.strerror}. Stop what "
+                "listens there, or choose another --port."
+            ) from error
+
+    def _give_back_lease(self, controller: threading.Thread) -> None:
+        controller.join(_GIVE_BACK_SECONDS)
+        if controller.is_alive():
+            return
+
+        def give_back() -> None:
+            try:
+                self._lease.release()
+            except NightshiftError as error:
+                _log.info("the lease runs out by itself: %s", error.message)
+
+        last = threading.Thread(target=give_back, daemon=True)
+        last.start()
+        last.join(_GIVE_BACK_SECONDS)
+
+    def _log_of(self, pipeline: str) -> ReleaseLog:
+        return self._logs.setdefault(pipeline, ReleaseLog(self._bucket, pipeline))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run an agent.
+
+    Returns:
+        0 after SIGTERM or SIGINT; 1 where it could not start, with one line on stderr.
+    """
+    flags = parse_flags(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    agent = Agent(flags)
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda *_: agent.stop())
+    try:
+        agent.run()
+    except NightshiftError as error:
+        print(error.message, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stderr.flush()
+    # Not sys.exit: a thread that waits for a hanging object store must not hold up the end.
+    os._exit(code)

@@ -1,0 +1,139 @@
+"""The agent's configuration: flags, each with an environment variable of the same name.
+
+``--models-dir`` is ``NIGHTSHIFT_AGENT_MODELS_DIR``, and so on; a flag wins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nightshift.release.controller import DEFAULT_SILENT_AFTER
+from nightshift.release.envoy import Address
+from nightshift.release.layout import HostLayout
+from nightshift.release.lease import DEFAULT_TTL
+from nightshift.release.record import Colour
+
+PREFIX = "NIGHTSHIFT_AGENT_"
+
+
+@dataclass(frozen=True)
+class AgentFlags:
+    """Everything that an agent is told.
+
+    Attributes:
+        host: Name of this host; no other host has it.
+        layout: Its folders.
+        servers: REST address of each colour's model server.
+        envoy_admin: Envoy's administration address.
+        port: Port of the local API on 127.0.0.1; None for none.
+        token_file: File with the local API's token.
+        poll: Seconds between two looks at the log.
+        lease_ttl: Seconds after which a silent leader is replaced.
+        silent_after: Seconds after which a silent host is left out of a step.
+        tracking_uri: MLflow's address for the aliases; empty for none.
+    """
+
+    host: str
+    layout: HostLayout
+    servers: Mapping[Colour, Address]
+    envoy_admin: Address
+    port: int | None
+    token_file: Path | None
+    poll: float
+    lease_ttl: float
+    silent_after: float
+    tracking_uri: str
+
+    def token(self) -> str:
+        """The local API's token: from its file, or from ``NIGHTSHIFT_AGENT_TOKEN``."""
+        if self.token_file is None:
+            return os.environ.get(f"{PREFIX}TOKEN", "")
+        try:
+            return self.token_file.read_text(encoding="utf-8").strip()
+        except OSError:
+            return ""
+
+
+def parse_flags(arguments: Sequence[str]) -> AgentFlags:
+    """Read flags and environment; a wrong one ends the process with code 2 and one line."""
+    given = _parser().parse_args(arguments)
+    models = given.models_dir.absolute()
+    return AgentFlags(
+        host=given.host,
+        layout=HostLayout(
+            models=models,
+            served_models=given.served_models_dir or models,
+            state=given.state_dir.absolute(),
+            routes=given.envoy_dir.absolute(),
+        ),
+        servers={colour: getattr(given, f"{colour}_rest") for colour in Colour},
+        envoy_admin=given.envoy_admin,
+        port=given.port,
+        token_file=given.token_file,
+        poll=given.poll_seconds,
+        lease_ttl=given.lease_ttl_seconds,
+        silent_after=given.silent_after_seconds,
+        tracking_uri=given.mlflow_tracking_uri or "",
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m nightshift.release.agent",
+        description="Makes the release log so on one serving host. Addresses are host:port. "
+        "S3 comes from the environment: AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID, "
+        "AWS_SECRET_ACCESS_KEY, NIGHTSHIFT_BUCKET.",
+    )
+    _add_host(parser)
+    _add_times(parser)
+    return parser
+
+
+def _add_host(parser: argparse.ArgumentParser) -> None:
+    default = socket.gethostname()
+    _add(parser, "host", str, "name of this host, its own among all hosts", default=default)
+    _add(parser, "models-dir", Path, "folder shared with the model servers", required=True)
+    _add(parser, "served-models-dir", Path, "the same folder as the model servers see it")
+    _add(parser, "state-dir", Path, "the agent's own folder; keep it over restarts", required=True)
+    _add(parser, "envoy-dir", Path, "folder that Envoy watches for routes", required=True)
+    _add(parser, "envoy-admin", Address.parse, "Envoy's administration", required=True)
+    for colour in Colour:
+        text = f"REST address of the {colour} model server"
+        _add(parser, f"{colour}-rest", Address.parse, text, required=True)
+    _add(parser, "port", int, "port of the local API on 127.0.0.1; none by default")
+    _add(parser, "token-file", Path, f"file with the local API's token, or {PREFIX}TOKEN")
+    tracking = os.environ.get("MLFLOW_TRACKING_URI")
+    text = "MLflow, for the aliases; none by default"
+    _add(parser, "mlflow-tracking-uri", str, text, default=tracking)
+
+
+def _add_times(parser: argparse.ArgumentParser) -> None:
+    _add(parser, "poll-seconds", float, "between two looks at the log", default=0.5)
+    text = "after which a silent leader is replaced"
+    _add(parser, "lease-ttl-seconds", float, text, default=DEFAULT_TTL)
+    text = "after which a silent host is left out"
+    _add(parser, "silent-after-seconds", float, text, default=DEFAULT_SILENT_AFTER)
+
+
+def _add(
+    parser: argparse.ArgumentParser,
+    name: str,
+    type_: object,
+    text: str,
+    *,
+    required: bool = False,
+    default: object = None,
+) -> None:
+    from_environment = os.environ.get(PREFIX + name.upper().replace("-", "_"))
+    parser.add_argument(
+        f"--{name}",
+        type=type_,  # type: ignore[arg-type]
+        default=from_environment if from_environment is not None else default,
+        required=required and from_environment is None,
+        help=text,
+    )

@@ -1,0 +1,101 @@
+"""This host's Envoy: puts routes into its watched folder and sees that it took them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from nightshift.release.envoy import Address
+from nightshift.release.files import write_atomically
+from nightshift.release.layout import HostLayout
+from nightshift.release.routes import ROUTES_FILE, PipelineRoute, render_routes, version_of
+
+_log = logging.getLogger(__name__)
+_ROUTES = TypeAdapter(tuple[PipelineRoute, ...])
+_RECHECK_SECONDS = 5.0
+_WRITE_AGAIN_SECONDS = 3.0
+
+
+class Edge:
+    """The routes in force on this host. Not thread-safe: one loop owns it.
+
+    Args:
+        layout: The host's folders.
+        admin: Envoy's administration address.
+    """
+
+    def __init__(self, layout: HostLayout, admin: Address) -> None:
+        self._state_file = layout.state / "routes.json"
+        self._file = layout.routes / ROUTES_FILE
+        self._admin = admin
+        self._client = httpx.Client(timeout=2.0, trust_env=False)
+        self._routes: dict[str, PipelineRoute] = {r.pipeline: r for r in self._remembered()}
+        self._confirmed = False
+        self._checked_at = self._written_at = 0.0
+
+    def route(self, pipeline: str) -> PipelineRoute:
+        """The pipeline's route in force."""
+        return self._routes.get(pipeline, PipelineRoute(pipeline=pipeline))
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether Envoy was seen to use the routes in force."""
+        return self._confirmed
+
+    def set(self, routes: Iterable[PipelineRoute]) -> None:
+        """Put these routes in force, beside those of pipelines not named here."""
+        wanted = {**self._routes, **{route.pipeline: route for route in routes}}
+        text = render_routes(list(wanted.values()))
+        if wanted == self._routes and self._on_disk() == text:
+            return
+        ordered = tuple(wanted[name] for name in sorted(wanted))
+        # Remembered first: killed in between, the agent writes the same routes when it is back.
+        write_atomically(self._state_file, _ROUTES.dump_json(ordered).decode())
+        self._routes = wanted
+        self._write(text)
+
+    def confirm(self) -> None:
+        """Ask Envoy which routes it uses; give it the file again where it missed the change."""
+        now = time.monotonic()
+        if self._confirmed and now - self._checked_at < _RECHECK_SECONDS:
+            return
+        text = render_routes(list(self._routes.values()))
+        self._confirmed = self._envoy_uses(version_of(text))
+        self._checked_at = now
+        if not self._confirmed and now - self._written_at > _WRITE_AGAIN_SECONDS:
+            self._write(text)
+
+    def _write(self, text: str) -> None:
+        write_atomically(self._file, text)
+        self._written_at, self._confirmed = time.monotonic(), False
+        _log.info("routes: %s", "; ".join(_shown(route) for route in self._routes.values()))
+
+    def _envoy_uses(self, version: str) -> bool:
+        url = f"http://{self._admin}/config_dump?resource=dynamic_route_configs"
+        try:
+            answer = self._client.get(url)
+            used = {config.get("version_info") for config in answer.json().get("configs", ())}
+        except (httpx.HTTPError, ValueError):
+            return False
+        return used == {version}
+
+    def _on_disk(self) -> str | None:
+        try:
+            return self._file.read_text(encoding="utf-8")
+        except OSError:
+            return None
+
+    def _remembered(self) -> tuple[PipelineRoute, ...]:
+        try:
+            return _ROUTES.validate_json(self._state_file.read_bytes())
+        except (OSError, ValidationError):
+            return ()
+
+
+def _shown(route: PipelineRoute) -> str:
+    shares = [f"{route.weights.of(c)}% {c} (version {route.version(c)})" for c in route.colours]
+    return f"{route.pipeline} to {', '.join(shares) or 'nothing yet'}"

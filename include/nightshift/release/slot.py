@@ -1,0 +1,216 @@
+"""One colour of one pipeline on this host: brings up the version that it should hold.
+
+Pull, place, tell the model server, wait until it is available, ask the golden requests; then
+watch, because a server may be restarted under it. Each slot has a thread of its own, so that a
+slow download holds up no route and no other pipeline.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from nightshift.artifacts.store import ArtifactStore
+from nightshift.errors import UnavailableError
+from nightshift.release.candidate import Candidate
+from nightshift.release.golden import check_golden
+from nightshift.release.model_server import ModelServer, ServedState
+from nightshift.release.placement import Placed, Placement, UnfitArtifactError
+from nightshift.release.status import SlotState, SlotStatus
+
+_log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.1
+_WATCH_SECONDS = 1.0
+_RETRY_SECONDS = 2.0
+_FAILED_RETRY_SECONDS = 30.0
+# A failed load seen sooner than this may be an earlier one's: the server has yet to read the file.
+_SETTLE_SECONDS = 4.0
+
+
+class _ChangedError(Exception):
+    """Something else is wanted meanwhile."""
+
+
+class Slot:
+    """Keeps one colour at the version that it is told to hold.
+
+    Args:
+        placement: Where the files go.
+        store: Where they come from.
+        server: The colour's model server.
+        on_change: Called whenever :attr:`status` or :attr:`configured` changes.
+    """
+
+    def __init__(
+        self,
+        placement: Placement,
+        store: ArtifactStore,
+        server: ModelServer,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.placement = placement
+        self._store = store
+        self._server = server
+        self._on_change = on_change
+        self._condition = threading.Condition()
+        self._wanted: Candidate | None = None
+        self._configured: int | None = None
+        self._configured_at = 0.0
+        self._status = SlotStatus()
+        name = f"slot-{placement.pipeline}-{placement.colour}"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    @property
+    def status(self) -> SlotStatus:
+        """How far it is."""
+        with self._condition:
+            return self._status
+
+    @property
+    def configured(self) -> int | None:
+        """The version that the server's configuration file should name."""
+        with self._condition:
+            return self._configured
+
+    @property
+    def wanted(self) -> Candidate | None:
+        """What it was told to hold."""
+        with self._condition:
+            return self._wanted
+
+    def want(self, candidate: Candidate | None) -> None:
+        """Say what the colour should hold; returns at once."""
+        with self._condition:
+            if candidate == self._wanted:
+                return
+            self._wanted = candidate
+            if candidate is None:
+                self._configured, self._status = None, SlotStatus()
+            else:
+                self._status = SlotStatus(version=candidate.version, state=SlotState.PULLING)
+                if self.placement.remembered(candidate):
+                    # After the agent's restart: its servers must not see an empty file first.
+                    self._configured = candidate.version
+                    self._configured_at = time.monotonic()
+            self._condition.notify_all()
+        self._on_change()
+
+    def _run(self) -> None:
+        while True:
+            wanted = self.wanted
+            try:
+                if wanted is None:
+                    self._prune(None)
+                    self._pause(None, _WATCH_SECONDS * 10)
+                else:
+                    self._hold(wanted)
+            except _ChangedError:
+                continue
+            except (UnavailableError, OSError) as error:
+                self._wait_out(wanted, str(error))
+            except Exception as error:  # noqa: BLE001 - a bug here must not end the slot
+                _log.exception("%s: unforeseen", self._name)
+                self._wait_out(wanted, f"unforeseen error: {error!r}")
+
+    def _hold(self, wanted: Candidate) -> None:
+        try:
+            placed = self._place(wanted)
+            self._configure(wanted)
+            self._await_available(wanted)
+            self._verify(wanted, placed)
+        except UnfitArtifactError as error:
+            self._report(wanted, SlotState.FAILED, str(error))
+            _log.error("%s: version %s failed: %s", self._name, wanted.version, error)
+            self._pause(wanted, _FAILED_RETRY_SECONDS)
+            return
+        while self._server.status(self._pipeline, wanted.version).state is ServedState.AVAILABLE:
+            self._prune(wanted.version)
+            self._pause(wanted, _WATCH_SECONDS)
+        _log.warning("%s: the server lost version %s", self._name, wanted.version)
+
+    def _place(self, wanted: Candidate) -> Placed:
+        placed = self.placement.remembered(wanted)
+        if placed and self.placement.is_intact(wanted, placed):
+            return placed
+        self._report(wanted, SlotState.PULLING, "")
+        placed = self.placement.pull(wanted, self._store)
+        _log.info("%s: version %s is in place, digests checked", self._name, wanted.version)
+        return placed
+
+    def _configure(self, wanted: Candidate) -> None:
+        with self._condition:
+            self._require(wanted)
+            if self._configured != wanted.version:
+                self._configured = wanted.version
+                self._configured_at = time.monotonic()
+        self._report(wanted, SlotState.LOADING, "")
+
+    def _await_available(self, wanted: Candidate) -> None:
+        while True:
+            served = self._server.status(self._pipeline, wanted.version)
+            if served.state is ServedState.AVAILABLE:
+                break
+            if served.failed and time.monotonic() - self._configured_at > _SETTLE_SECONDS:
+                raise UnfitArtifactError(f"the model server could not load it: {served.error}")
+            self._report(wanted, SlotState.LOADING, f"the server says {served.state}")
+            self._pause(wanted, _POLL_SECONDS)
+        self._report(wanted, SlotState.AVAILABLE, "")
+
+    def _verify(self, wanted: Candidate, placed: Placed) -> None:
+        wrong = check_golden(self._server, self._pipeline, wanted.version, placed.golden)
+        if wrong:
+            raise UnfitArtifactError(wrong)
+        self._report(wanted, SlotState.VERIFIED, "")
+        _log.info("%s: version %s is verified", self._name, wanted.version)
+
+    def _prune(self, keep: int | None) -> None:
+        """Remove versions that the server no longer has in memory."""
+        for version in self.placement.others(keep):
+            if not self._server.status(self._pipeline, version).in_memory:
+                self.placement.remove(version)
+                _log.info("%s: version %s removed from disk", self._name, version)
+
+    def _wait_out(self, wanted: Candidate | None, message: str) -> None:
+        """Something outside the version is wrong: say so, and try again."""
+        try:
+            if wanted is not None:
+                current = self.status.state
+                waiting = SlotState.PULLING if current is SlotState.PULLING else SlotState.LOADING
+                self._report(wanted, waiting, message)
+            self._pause(wanted, _RETRY_SECONDS)
+        except _ChangedError:
+            pass
+
+    def _report(self, wanted: Candidate, state: SlotState, message: str) -> None:
+        status = SlotStatus(version=wanted.version, state=state, message=message)
+        with self._condition:
+            self._require(wanted)
+            if status == self._status:
+                return
+            self._status = status
+        self._on_change()
+
+    def _pause(self, wanted: Candidate | None, seconds: float) -> None:
+        with self._condition:
+            self._require(wanted)
+            self._condition.wait(seconds)
+            self._require(wanted)
+
+    def _require(self, wanted: Candidate | None) -> None:
+        if self._wanted != wanted:
+            raise _ChangedError
+
+    @property
+    def _pipeline(self) -> str:
+        return self.placement.pipeline
+
+    @property
+    def _name(self) -> str:
+        return f"{self.placement.pipeline} on {self.placement.colour}"
