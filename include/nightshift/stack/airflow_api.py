@@ -85,7 +85,9 @@ class AirflowApi:
         answer = self._send("POST", "/api/v2/pools", json=body)
         if answer.status_code == httpx.codes.CONFLICT:
             self._checked(
-                self._send("PATCH", f"/api/v2/pools/{name}", json={**body, "include_deferred": False})
+                self._send(
+                    "PATCH", f"/api/v2/pools/{name}", json={**body, "include_deferred": False}
+                )
             )
         else:
             self._checked(answer)

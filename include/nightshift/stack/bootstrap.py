@@ -36,6 +36,7 @@ def main(arguments: list[str]) -> int:
     environment = {**os.environ, "PYTHONPATH": str(_INCLUDE)}
     python = str(build.python)
     os.execve(python, [python, "-m", "nightshift.command", *arguments], environment)
+    raise AssertionError("unreachable")
 
 
 if __name__ == "__main__":

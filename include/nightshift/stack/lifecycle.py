@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 
 from nightshift.errors import NightshiftError, UnavailableError
+from nightshift.stack.board import Board, Part, Phase
 from nightshift.stack.health import is_healthy
 from nightshift.stack.ports import taken_ports
 from nightshift.stack.preparation import make_folders, prepare
@@ -21,47 +21,6 @@ from nightshift.stack.supervision import ProcessState, Supervisor, log_of
 _HEALTH_SECONDS = 180.0
 _POLL_SECONDS = 0.25
 _LOG_LINES = 12
-
-
-class Phase(StrEnum):
-    """How far a part is on its way up."""
-
-    WAITING = "waiting"
-    STARTING = "starting"
-    READY = "ready"
-    FAILED = "failed"
-
-
-@dataclass
-class Part:
-    """One line of the board."""
-
-    name: str
-    phase: Phase = Phase.WAITING
-    began: float = 0.0
-    seconds: float = 0.0
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since it began, or that it took."""
-        return time.monotonic() - self.began if self.phase is Phase.STARTING else self.seconds
-
-
-@dataclass
-class Board:
-    """What is known of every part, read by the display while threads write it."""
-
-    parts: dict[str, Part] = field(default_factory=dict)
-
-    def begin(self, name: str) -> None:
-        """A part has begun to start."""
-        part = self.parts[name]
-        part.began, part.phase = time.monotonic(), Phase.STARTING
-
-    def end(self, name: str, phase: Phase) -> None:
-        """A part is ready, or has failed."""
-        part = self.parts[name]
-        part.seconds, part.phase = time.monotonic() - part.began, phase
 
 
 class PartFailedError(UnavailableError):
@@ -102,9 +61,12 @@ class Startup:
             end_remnants(self.settings)  # of a stack whose supervisor was killed
             self._check_ports()
         self.settings.remember_ports()
-        _render_routes(self.settings)
         self.supervisor.ensure()
         self._run_nodes()
+
+    def give_up(self) -> None:
+        """Wait for nothing any more; processes that were started go on running."""
+        self._given_up.set()
 
     def _check_ports(self) -> None:
         if taken := taken_ports(self.settings.ports):
@@ -204,7 +166,3 @@ def bring_down(settings: StackSettings) -> list[str]:
             f"Still running: {', '.join(str(process.pid) for process in left)}. End them by id."
         )
     return ended
-
-
-def _render_routes(settings: StackSettings) -> None:
-    """Envoy's own configuration, before Envoy starts."""

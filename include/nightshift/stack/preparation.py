@@ -8,6 +8,8 @@ import subprocess
 import time
 
 from nightshift.errors import UnavailableError
+from nightshift.release.envoy import Address, EnvoyLayout, Upstream, write_files
+from nightshift.release.record import Colour
 from nightshift.stack.airflow_api import AirflowApi
 from nightshift.stack.environment import (
     BUCKETS,
@@ -52,6 +54,26 @@ def make_folders(settings: StackSettings) -> None:
         config = settings.data / "serving" / colour / "models.config"
         if not config.exists():
             config.write_text("model_config_list {}\n", encoding="utf-8")
+    write_files(envoy_layout(settings), settings.data / "envoy")
+
+
+def envoy_layout(settings: StackSettings) -> EnvoyLayout:
+    """Where Envoy listens and what stands behind it."""
+    ports = settings.ports
+
+    def local(port: int) -> Address:
+        return Address("127.0.0.1", port)
+
+    return EnvoyLayout(
+        rest=local(ports.serving_rest),
+        grpc=local(ports.serving_grpc),
+        admin=local(ports.envoy_admin),
+        upstreams={
+            Colour.BLUE: Upstream(local(ports.blue_rest), local(ports.blue_grpc)),
+            Colour.GREEN: Upstream(local(ports.green_rest), local(ports.green_grpc)),
+        },
+        folder=settings.data / "envoy",
+    )
 
 
 def make_buckets(settings: StackSettings) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from nightshift.release.envoy import BOOTSTRAP_FILE
 from nightshift.stack.environment import (
     BUCKETS,
     airflow_environment,
@@ -161,7 +162,7 @@ def _envoy(settings: StackSettings) -> Process:
     return Process(
         name="envoy",
         runtime="tools",
-        command=("envoy", "--config-path", str(settings.data / "envoy" / "envoy.yaml")),
+        command=("envoy", "--config-path", str(settings.data / "envoy" / BOOTSTRAP_FILE)),
         health=f"http://127.0.0.1:{settings.ports.envoy_admin}/ready",
     )
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class StackSettings:
     """One stack: its folder, its ports, its share of the machine."""
 
     home: Path
-    ports: Ports = Ports()
+    ports: Ports = field(default_factory=Ports)
     cores: int = 2
     project: Path = PROJECT
     runtimes: Path = PROJECT / ".nightshift/runtimes"

@@ -129,7 +129,6 @@ def _quoted(part: str) -> str:
     return _escaped(shlex.quote(part))
 
 
-
 class Supervisor:
     """Controls one stack's supervisor. Safe to use from several threads."""
 

@@ -1,0 +1,1 @@
+"""The command ``./nightshift``: what people type, and what they see."""
