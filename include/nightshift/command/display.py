@@ -17,7 +17,15 @@ from nightshift.stack.board import Board, Part, Phase
 
 T = TypeVar("T")
 
-console = Console(highlight=False)
+_PLAIN_WIDTH = 160  # where nobody says how wide the page is, cutting tables off helps nobody
+
+
+def _console() -> Console:
+    there = Console(highlight=False)
+    return there if there.is_terminal else Console(highlight=False, width=_PLAIN_WIDTH)
+
+
+console = _console()
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _MARKS = {

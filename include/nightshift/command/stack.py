@@ -139,11 +139,11 @@ def shown(path: object) -> str:
 def _process_table(settings: StackSettings, infos: dict[str, ProcessInfo]) -> bool:
     declared = processes(settings)
     with ThreadPoolExecutor(len(declared)) as pool:
-        health = dict(zip(declared, pool.map(is_healthy, declared), strict=True))
+        health = list(pool.map(is_healthy, declared))
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("process", "state", "since", "pid", "health address"):
         table.add_column(column)
-    for process, works in health.items():
+    for process, works in zip(declared, health, strict=True):
         info = infos.get(process.name)
         state, style = _state(info, works)
         table.add_row(
@@ -154,7 +154,7 @@ def _process_table(settings: StackSettings, infos: dict[str, ProcessInfo]) -> bo
             process.health,
         )
     console.print(table)
-    return all(health.values())
+    return all(health)
 
 
 def _state(info: ProcessInfo | None, works: bool) -> tuple[str, str]:

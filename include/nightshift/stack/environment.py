@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from nightshift.stack.settings import HEAVY_POOL, MARKER, StackSettings
+from nightshift.stack.settings import HEAVY_POOL, HOME, MARKER, StackSettings
 
 S3_CONNECTION = "AIRFLOW_CONN_NIGHTSHIFT_S3"
 MLFLOW_CONNECTION = "AIRFLOW_CONN_NIGHTSHIFT_MLFLOW"
@@ -26,6 +26,7 @@ def base_environment(settings: StackSettings, runtime: str) -> dict[str, str]:
     programs = settings.runtimes / runtime / "bin"
     return {
         MARKER: str(settings.home),
+        HOME: str(settings.home),
         "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin",
         "PYTHONPATH": str(settings.project / "include"),
         "PYTHONUNBUFFERED": "1",
@@ -64,6 +65,24 @@ def mlflow_environment(settings: StackSettings) -> dict[str, str]:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
+    }
+
+
+def agent_environment(settings: StackSettings) -> dict[str, str]:
+    """The serving agent: its host's folders and servers, by the names of its flags."""
+    ports = settings.ports
+    return {
+        **s3_environment(settings),
+        "NIGHTSHIFT_AGENT_HOST": "local",
+        "NIGHTSHIFT_AGENT_MODELS_DIR": str(settings.data / "serving"),
+        "NIGHTSHIFT_AGENT_STATE_DIR": str(settings.data / "agent"),
+        "NIGHTSHIFT_AGENT_ENVOY_DIR": str(settings.data / "envoy"),
+        "NIGHTSHIFT_AGENT_ENVOY_ADMIN": f"127.0.0.1:{ports.envoy_admin}",
+        "NIGHTSHIFT_AGENT_BLUE_REST": f"127.0.0.1:{ports.blue_rest}",
+        "NIGHTSHIFT_AGENT_GREEN_REST": f"127.0.0.1:{ports.green_rest}",
+        "NIGHTSHIFT_AGENT_PORT": str(ports.agent),
+        "NIGHTSHIFT_AGENT_TOKEN": settings.passwords.agent_token,
+        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports.mlflow}",
     }
 
 

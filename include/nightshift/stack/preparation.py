@@ -126,7 +126,7 @@ def migrate_airflow(settings: StackSettings) -> None:
         done = subprocess.run(
             [settings.runtimes / "airflow/bin/python", "-m", "airflow", "db", "migrate"],
             env=environment,
-            cwd=settings.home,
+            cwd=settings.working_directory,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -12,9 +12,9 @@ from enum import StrEnum
 from nightshift.release.envoy import BOOTSTRAP_FILE
 from nightshift.stack.environment import (
     BUCKETS,
+    agent_environment,
     airflow_environment,
     mlflow_environment,
-    s3_environment,
 )
 from nightshift.stack.settings import StackSettings
 
@@ -162,7 +162,11 @@ def _envoy(settings: StackSettings) -> Process:
     return Process(
         name="envoy",
         runtime="tools",
-        command=("envoy", "--config-path", str(settings.data / "envoy" / BOOTSTRAP_FILE)),
+        command=(
+            *("envoy", "--config-path", str(settings.data / "envoy" / BOOTSTRAP_FILE)),
+            # Hot restart takes a socket that is one for the whole machine.
+            *("--disable-hot-restart", "--log-level", "warning"),
+        ),
         health=f"http://127.0.0.1:{settings.ports.envoy_admin}/ready",
     )
 
@@ -174,5 +178,5 @@ def _agent(settings: StackSettings) -> Process:
         command=("python", "-m", "nightshift.release.agent"),
         health=f"http://127.0.0.1:{settings.ports.agent}/healthz",
         after=(Preparation.BUCKETS,),
-        environment=s3_environment(settings),
+        environment=agent_environment(settings),
     )

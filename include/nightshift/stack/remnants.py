@@ -1,4 +1,4 @@
-"""Processes of a stack wherever they ended up: found by the marker in their environment."""
+"""Processes of a stack wherever they ended up: told by their environment or current folder."""
 
 from __future__ import annotations
 
@@ -20,11 +20,16 @@ def remnants(settings: StackSettings) -> list[psutil.Process]:
         try:
             if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            if process.environ().get(MARKER) == str(settings.home):
+            if _is_ours(process, settings):
                 found.append(process)
         except (psutil.Error, OSError):  # gone meanwhile, or another user's
             continue
     return found
+
+
+def _is_ours(process: psutil.Process, settings: StackSettings) -> bool:
+    marked = process.environ().get(MARKER) == str(settings.home)
+    return marked or process.cwd() == str(settings.working_directory)
 
 
 def end_remnants(settings: StackSettings, grace_seconds: float = 10.0) -> list[str]:

@@ -125,12 +125,12 @@ class RuntimeBuild:
             venv.create(self.folder, with_pip=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise _explained(self.name, str(error), error) from error
-        pip = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip: list[str | Path] = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         self._run([*pip, "--require-hashes", "-r", self.locks / "bootstrap.txt"])
 
     def _install(self) -> None:
-        target = ["--target", self.folder] if self.overlay else []
-        command = [*self._uv, "pip", "install", "--quiet", "--require-hashes"]
+        target: list[str | Path] = ["--target", self.folder] if self.overlay else []
+        command: list[str | Path] = [*self._uv, "pip", "install", "--quiet", "--require-hashes"]
         # Importing TensorFlow costs 11 s without byte code and 4 s with it.
         compiled = [] if self.overlay else ["--compile-bytecode"]
         self._run([*command, *compiled, "--python", self.python, *target, "-r", self.lock])

@@ -48,6 +48,15 @@ class StackSettings:
         return self.home / "run"
 
     @property
+    def working_directory(self) -> Path:
+        """The current folder of every process of the stack, and of nothing else.
+
+        A process that sets its title, as Airflow's do, overwrites the environment by which it
+        could be told; its current folder stays.
+        """
+        return self.run / "cwd"
+
+    @property
     def passwords_file(self) -> Path:
         """Generated passwords, readable by their owner only."""
         return self.home / "passwords.json"
@@ -79,7 +88,14 @@ class StackSettings:
 
     def make_folders(self) -> None:
         """Make the stack's folders, closed to other users."""
-        for folder in (self.home, self.data, self.logs, self.run, self.sockets):
+        for folder in (
+            self.home,
+            self.data,
+            self.logs,
+            self.run,
+            self.sockets,
+            self.working_directory,
+        ):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def with_ports(self, ports: Ports) -> StackSettings:
@@ -109,7 +125,7 @@ def current_settings() -> StackSettings:
     Ports are what the environment says; without a word there, those it was last started on.
     """
     configured = os.environ.get(HOME)
-    home = Path(configured).absolute() if configured else PROJECT / ".nightshift/stack"
+    home = Path(configured).resolve() if configured else PROJECT / ".nightshift/stack"
     settings = StackSettings(
         home=home,
         ports=configured_ports(os.environ),

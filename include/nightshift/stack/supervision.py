@@ -71,7 +71,7 @@ logfile={settings.logs / "supervisor.log"}
 logfile_maxbytes=10MB
 logfile_backups=2
 pidfile={settings.run / "supervisor.pid"}
-directory={settings.home}
+directory={settings.working_directory}
 umask=077
 nodaemon=false
 minfds=4096
@@ -98,7 +98,7 @@ def _program(settings: StackSettings, process: Process) -> str:
 [program:{process.name}]
 command={" ".join(_quoted(part) for part in command)}
 environment={pairs}
-directory={settings.home}
+directory={settings.working_directory}
 autostart=false
 autorestart=true
 startsecs=1
@@ -206,7 +206,7 @@ class Supervisor:
         done = subprocess.run(
             [str(program.parent / "python"), str(program), "-c", str(self.config)],
             env={**environment, MARKER: str(self.settings.home)},
-            cwd=self.settings.home,
+            cwd=self.settings.working_directory,
             capture_output=True,
             text=True,
             check=False,
