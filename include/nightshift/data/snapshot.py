@@ -6,63 +6,25 @@ pinned stays: a re-run of the night reads these versions whatever the lake holds
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import date, timedelta
-from itertools import groupby
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from datetime import date
 
 from nightshift.artifacts.store import ArtifactStore
 from nightshift.data.columns import Column, expected_columns
-from nightshift.data.inspection import Footer, check_columns, check_dates, read_footer
+from nightshift.data.inspection import check_columns, check_dates
 from nightshift.data.lake import Lake
-from nightshift.data.pinned import SNAPSHOT_FILE, Baseline, PinnedFile, Snapshot, Split
+from nightshift.data.pinned import SNAPSHOT_FILE, Baseline, Snapshot, Split
 from nightshift.data.problems import Problem, Rule, bad_lake
 from nightshift.data.reader import read_snapshot
+from nightshift.data.window import Days, Seen, WindowFiles
 from nightshift.definition.model import Dataset, Feature, Label, Window
 from nightshift.errors import DigestMismatchError
 from nightshift.release.candidate import Candidate
 from nightshift.steps.contract import StepContext, StepOutcome, StepRequest
-from nightshift.storage.s3 import AbsentError, Version, lake_bucket
+from nightshift.storage.s3 import lake_bucket
 
-_PARALLEL = 8
 _SECTIONS = ("dataset", "label", "features", "slices")
-
-
-@dataclass(frozen=True)
-class Days:
-    """A night's window: ``first`` to ``night``, of which ``holdout`` and later are held out."""
-
-    first: date
-    holdout: date
-    night: date
-
-    @classmethod
-    def of(cls, window: Window, night: date) -> Days:
-        """The window that ends with ``night``."""
-        return cls(
-            first=night - timedelta(days=window.days - 1),
-            holdout=night - timedelta(days=window.holdout_days - 1),
-            night=night,
-        )
-
-    def __iter__(self) -> Iterator[date]:
-        return (self.first + timedelta(n) for n in range((self.night - self.first).days + 1))
-
-    def split(self, day: date) -> Split:
-        """The part that a day belongs to."""
-        return Split.HOLDOUT if day >= self.holdout else Split.TRAIN
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One file of the window: pinned by this snapshot, with its footer where it was read anew."""
-
-    pin: PinnedFile
-    footer: Footer | None
 
 
 def run(context: StepContext) -> StepOutcome:
@@ -80,13 +42,13 @@ def run(context: StepContext) -> StepOutcome:
     lake = Lake(lake_bucket(), dataset.name)
     baseline = pinned_baseline(context.store, request.pipeline)
     previous = _previous(context, baseline)
-    present = lake.list(days.first, days.night)
-    seen, problems = _look(lake, present, days, dataset.date_column, previous, context.work)
+    files = WindowFiles(lake, days, dataset.date_column)
+    seen, problems = files.look(previous, context.work)
     usual = _usual_types(seen, previous)
     expected = _columns(request)
     reference = previous.types if previous and previous.types else usual
     problems += _footer_problems(seen, expected, reference, dataset.date_column)
-    problems += _short_days(lake, present, seen, problems, days, window.minimum_rows_per_day)
+    problems += files.short_days(seen, problems, window.minimum_rows_per_day)
     if problems:
         raise bad_lake(request.pipeline, request.night, sorted(problems, key=_importance))
     snapshot = Snapshot(
@@ -128,60 +90,6 @@ def _previous(context: StepContext, baseline: Baseline) -> Snapshot | None:
     return snapshot if same else None
 
 
-def _look(
-    lake: Lake,
-    present: Mapping[date, Sequence[Version]],
-    days: Days,
-    date_column: str,
-    previous: Snapshot | None,
-    work: Path,
-) -> tuple[list[Seen], list[Problem]]:
-    """Pin every file of the window; those that the previous snapshot pinned are not read again."""
-    known = {(f.key, f.version_id): f for f in previous.files} if previous else {}
-    files = [(day, version) for day in sorted(present) for version in present[day]]
-
-    def one(numbered: tuple[int, tuple[date, Version]]) -> Seen | Problem:
-        number, (day, version) = numbered
-        pin = known.get((version.key, version.version_id)) if version.version_id else None
-        if pin:
-            return Seen(pin.model_copy(update={"split": days.split(day)}), None)
-        return _read(lake, day, version, days.split(day), date_column, work / f"{number}.parquet")
-
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        found = list(pool.map(one, enumerate(files)))
-    return [f for f in found if isinstance(f, Seen)], [f for f in found if isinstance(f, Problem)]
-
-
-def _read(
-    lake: Lake, day: date, version: Version, split: Split, date_column: str, path: Path
-) -> Seen | Problem:
-    where = lake.uri(version.key)
-    try:
-        with path.open("wb") as target:
-            for _ in lake.bucket.stream(version.key, target, version_id=version.version_id):
-                pass
-    except AbsentError:
-        text = f"version {version.version_id} was removed while it was read"
-        return Problem(where, Rule.UNREADABLE, text, "removed", "a kept version", day)
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    footer = read_footer(path, where, day, date_column)
-    size = path.stat().st_size
-    path.unlink()
-    if isinstance(footer, Problem):
-        return footer
-    pin = PinnedFile(
-        date=day,
-        split=split,
-        key=version.key,
-        version_id=version.version_id,
-        sha256=sha256,
-        size=size,
-        rows=footer.rows,
-    )
-    return Seen(pin, footer)
-
-
 def _columns(request: StepRequest) -> tuple[Column, ...]:
     return expected_columns(
         request.section("dataset", Dataset),
@@ -215,48 +123,6 @@ def _footer_problems(
         problems += check_columns(footer, expected, usual)
         dated = check_dates(footer, date_column)
         problems += [dated] if dated else []
-    return problems
-
-
-def _short_days(
-    lake: Lake,
-    present: Mapping[date, Sequence[Version]],
-    seen: Sequence[Seen],
-    found: Sequence[Problem],
-    days: Days,
-    minimum: int,
-) -> list[Problem]:
-    """Days without a file, and days with too few rows (whose files could all be read)."""
-    unreadable = {p.day for p in found if p.rule is Rule.UNREADABLE}
-    rows = Counter({day: 0 for day in present})
-    for file in seen:
-        rows[file.pin.date] += file.pin.rows
-    problems = _missing_days(lake, [day for day in days if not present.get(day)], minimum)
-    for day, count in sorted(rows.items()):
-        if count < minimum and day not in unreadable:
-            what = "the day is empty: 0 rows" if not count else f"the day has {count:,} rows"
-            text = f"{what}, window.minimum_rows_per_day is {minimum:,}"
-            where = lake.uri(lake.partition(day))
-            problems.append(Problem(where, Rule.FEW_ROWS, text, str(count), str(minimum), day))
-    return problems
-
-
-def _missing_days(lake: Lake, missing: Sequence[date], minimum: int) -> list[Problem]:
-    """One problem for each run of days without a file."""
-    problems = []
-    for _, run_of_days in groupby(enumerate(missing), key=lambda p: p[1] - timedelta(p[0])):
-        run = [day for _, day in run_of_days]
-        first, last = run[0], run[-1]
-        span = (
-            f"{first} is missing"
-            if first == last
-            else (f"{len(run)} days are missing, {first} to {last}")
-        )
-        text = f"{span}: no Parquet file there; window.minimum_rows_per_day is {minimum:,}"
-        where = lake.uri(lake.partition(first))
-        problems.append(
-            Problem(where, Rule.MISSING_DAY, text, f"{len(run)} days", str(minimum), first)
-        )
     return problems
 
 
@@ -305,7 +171,7 @@ def _baseline_warnings(champion: Candidate | None, night: date) -> list[str]:
     if champion is None or champion.night <= night:
         return []
     text = (
-        f"The champion, version {champion.version}, was trained on {champion.night}, which is newer "
-        f"than this night ({night}): the release will refuse this model without an override."
+        f"The champion, version {champion.version}, was trained on {champion.night}, newer than "
+        f"this night ({night}): the release will refuse this model without an override."
     )
     return [text]

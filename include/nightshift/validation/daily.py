@@ -1,57 +1,32 @@
-"""Hold each day by itself to the schema's limits: a bad day must not hide among ninety good ones."""
+"""Hold each day by itself to the schema's limits: one bad day must not hide among ninety."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from nightshift.data.pinned import PinnedFile, Split
 from nightshift.validation.findings import Finding, Severity
-from nightshift.validation.schema import Limits
+from nightshift.validation.limits import Limits
+from nightshift.validation.tally import Tally, count
 
 _EXAMPLES = 3
+_MASS = "distribution_constraints.min_domain_mass"
 
 
-@dataclass
-class Tally:
-    """Counts of one column over one file or day.
+@dataclass(frozen=True)
+class _Breach:
+    """A broken limit in words, before it is said of a column and a day."""
 
-    Attributes:
-        rows: Rows looked at.
-        empty: Rows without a value (null or NaN).
-        strangers: Values outside the domain, each with its number of rows.
-        beyond: Values outside the range.
-        low: Smallest value; None without values or for text.
-        high: Largest value.
-        file: The file with most of what is wrong.
-        wrong: How much that was, to find ``file`` when tallies are added.
-    """
-
-    rows: int = 0
-    empty: int = 0
-    strangers: Counter[str] = field(default_factory=Counter)
-    beyond: int = 0
-    low: float | None = None
-    high: float | None = None
-    file: PinnedFile | None = None
-    wrong: int = -1
-
-    def add(self, other: Tally) -> None:
-        """Take in another file's counts of the same column."""
-        self.rows += other.rows
-        self.empty += other.empty
-        self.strangers += other.strangers
-        self.beyond += other.beyond
-        lows = [v for v in (self.low, other.low) if v is not None]
-        highs = [v for v in (self.high, other.high) if v is not None]
-        self.low, self.high = min(lows, default=None), max(highs, default=None)
-        if other.wrong > self.wrong:
-            self.file, self.wrong = other.file, other.wrong
+    rule: str
+    value: str
+    allowed: str
+    text: str
+    severity: Severity = Severity.ERROR
 
 
 class DailyCheck:
@@ -67,75 +42,68 @@ class DailyCheck:
         day = self._days.setdefault(file.date, {limit.column: Tally() for limit in self.limits})
         self._splits[file.date] = file.split
         for limit in self.limits:
-            day[limit.column].add(_tally(file, table[limit.column], limit))
+            day[limit.column].add(count(file, table[limit.column], limit))
 
     def findings(self) -> list[Finding]:
-        """Every broken limit, the newest day first; unlisted values within the share as warnings."""
+        """Every broken limit, the newest day first.
+
+        Unlisted values within the allowed share are one warning per column, about the holdout:
+        what was new a week ago is known by now, and stays in the report alone.
+        """
         found: list[Finding] = []
         for day in sorted(self._days, reverse=True):
             for limit in self.limits:
-                found += _judge(day, self._splits[day], limit, self._days[day][limit.column])
-        return found
+                tally = self._days[day][limit.column]
+                found += [_finding(f"on {day}", day, limit, tally, b) for b in _judge(limit, tally)]
+        return [*found, *self._new_values(found)]
+
+    def _new_values(self, found: Sequence[Finding]) -> Iterable[Finding]:
+        held_out = [day for day, split in self._splits.items() if split is Split.HOLDOUT]
+        stopped = {(f.column, f.where) for f in found if f.severity is Severity.ERROR}
+        for limit in self.limits:
+            days = {day: self._days[day][limit.column] for day in sorted(held_out)}
+            new = {
+                day: tally
+                for day, tally in days.items()
+                if tally.strangers and (limit.column, day.isoformat()) not in stopped
+            }
+            if new:
+                yield _new_values(limit, new)
 
 
-def _tally(file: PinnedFile, column: pa.ChunkedArray, limit: Limits) -> Tally:
-    missing = pc.is_null(column, nan_is_null=pa.types.is_floating(column.type))
-    empty = pc.sum(missing).as_py() or 0
-    tally = Tally(rows=len(column), empty=empty, file=file)
-    if limit.domain is not None and pa.types.is_string(column.type):
-        tally.strangers = _strangers(column, limit.domain)
-    elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        _count_range(tally, column.filter(pc.invert(missing)), limit)
-    tally.wrong = tally.empty + tally.strangers.total() + tally.beyond
-    return tally
-
-
-def _strangers(column: pa.ChunkedArray, domain: frozenset[str]) -> Counter[str]:
-    listed = pc.is_in(column, value_set=pa.array([*sorted(domain), None], pa.string()))
-    unlisted = column.filter(pc.invert(listed))
-    return Counter({v["values"]: v["counts"] for v in unlisted.value_counts().to_pylist()})
-
-
-def _count_range(tally: Tally, values: pa.ChunkedArray, limit: Limits) -> None:
-    extremes = pc.min_max(values).as_py()
-    tally.low, tally.high = extremes["min"], extremes["max"]
-    if tally.low is None or tally.high is None:
-        return
-    if limit.low is not None and tally.low < limit.low:
-        tally.beyond += pc.sum(pc.less(values, limit.low)).as_py()
-    if limit.high is not None and tally.high > limit.high:
-        tally.beyond += pc.sum(pc.greater(values, limit.high)).as_py()
-
-
-def _judge(day: date, split: Split, limit: Limits, tally: Tally) -> Iterable[Finding]:
-    if tally.rows == 0:
-        return
-    present = 1 - tally.empty / tally.rows
-    if present < limit.min_present:
-        yield _finding(
-            day, limit, tally, "presence.min_fraction",
-            f"{tally.empty / tally.rows:.2%} empty",
-            f"at most {1 - limit.min_present:.4g} of the rows empty",
-            f"{tally.empty:,} of {tally.rows:,} rows are empty ({tally.empty / tally.rows:.1%}), "
-            f"the schema allows {1 - limit.min_present:.1%}",
-        )  # fmt: skip
+def _judge(limit: Limits, tally: Tally) -> Iterable[_Breach]:
+    if tally.rows and 1 - tally.empty / tally.rows < limit.min_present:
+        yield _empty(limit, tally)
     if tally.beyond:
-        yield _beyond(day, limit, tally)
+        yield _beyond(limit, tally)
     if tally.strangers:
-        yield _unlisted(day, split, limit, tally)
+        yield _unlisted(limit, tally)
 
 
-def _beyond(day: date, limit: Limits, tally: Tally) -> Finding:
+def _empty(limit: Limits, tally: Tally) -> _Breach:
+    share, allowed = tally.empty / tally.rows, 1 - limit.min_present
+    return _Breach(
+        rule="presence.min_fraction",
+        value=f"{share:.2%} empty",
+        allowed=f"{allowed:.2%} empty",
+        text=f"{tally.empty:,} of {tally.rows:,} rows are empty ({share:.1%}), the schema allows "
+        f"{allowed:.1%}",
+    )
+
+
+def _beyond(limit: Limits, tally: Tally) -> _Breach:
     low_broken = limit.low is not None and tally.low is not None and tally.low < limit.low
     high_broken = limit.high is not None and tally.high is not None and tally.high > limit.high
     extremes = [v for v, broken in ((tally.low, low_broken), (tally.high, high_broken)) if broken]
     value = " and ".join(f"{v:.10g}" for v in extremes if v is not None)
     allowed = _range(limit)
-    return _finding(
-        day, limit, tally, "domain range", value, allowed,
-        f"{tally.beyond:,} of {tally.rows:,} values are outside {allowed}: as far as {value} "
+    return _Breach(
+        rule="domain range",
+        value=value,
+        allowed=allowed,
+        text=f"{tally.beyond:,} of {tally.rows:,} values are outside {allowed}: as far as {value} "
         "(another unit?)",
-    )  # fmt: skip
+    )
 
 
 def _range(limit: Limits) -> str:
@@ -144,45 +112,55 @@ def _range(limit: Limits) -> str:
     return f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
 
 
-def _unlisted(day: date, split: Split, limit: Limits, tally: Tally) -> Finding:
-    count = tally.strangers.total()
-    share = count / max(tally.rows - tally.empty, 1)
-    allowed = 1 - limit.min_mass
-    examples = ", ".join(f"'{v}' ({n:,})" for v, n in tally.strangers.most_common(_EXAMPLES))
-    more = len(tally.strangers) - _EXAMPLES
-    examples += f" and {more} more" if more > 0 else ""
-    severity = Severity.WARNING if split is Split.HOLDOUT else Severity.INFO
-    if share > allowed:
-        severity = Severity.ERROR
-    domain = len(limit.domain or ())
+def _unlisted(limit: Limits, tally: Tally) -> _Breach:
+    share, allowed = tally.unlisted_share, 1 - limit.min_mass
     closed = "the domain is closed" if allowed == 0 else f"the schema allows {allowed:.1%}"
-    return _finding(
-        day, limit, tally, "distribution_constraints.min_domain_mass" if allowed else "domain",
-        f"{share:.2%}", f"{allowed:.2%}",
-        f"{examples} not among the {domain} listed values: {share:.2%} of the rows, {closed}",
-        severity,
-    )  # fmt: skip
+    return _Breach(
+        rule=_MASS if allowed else "domain",
+        value=f"{share:.2%}",
+        allowed=f"{allowed:.2%}",
+        text=f"{_examples(tally.strangers)} not among the {len(limit.domain or ())} listed values: "
+        f"{share:.2%} of the rows, {closed}",
+        severity=Severity.ERROR if share > allowed else Severity.INFO,
+    )
 
 
-def _finding(
-    day: date,
-    limit: Limits,
-    tally: Tally,
-    rule: str,
-    value: str,
-    allowed: str,
-    text: str,
-    severity: Severity = Severity.ERROR,
-) -> Finding:
+def _new_values(limit: Limits, days: Mapping[date, Tally]) -> Finding:
+    """One warning for all unlisted values of the holdout that stay within the allowed share."""
+    total: Counter[str] = Counter()
+    for tally in days.values():
+        total += tally.strangers
+    share, allowed = max(t.unlisted_share for t in days.values()), 1 - limit.min_mass
+    last = max(days)
+    breach = _Breach(
+        rule=_MASS,
+        value=f"{share:.2%}",
+        allowed=f"{allowed:.2%}",
+        text=f"{_examples(total)} not among the {len(limit.domain or ())} listed values: at most "
+        f"{share:.2%} of a day's rows, the schema allows {allowed:.1%}. Add them to the domain if "
+        "they are right",
+        severity=Severity.WARNING,
+    )
+    span = f"on {last}" if len(days) == 1 else f"on {len(days)} days up to {last}"
+    return _finding(span, last, limit, days[last], breach)
+
+
+def _examples(strangers: Counter[str]) -> str:
+    shown = ", ".join(f"'{v}' ({n:,})" for v, n in strangers.most_common(_EXAMPLES))
+    more = len(strangers) - _EXAMPLES
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _finding(span: str, day: date, limit: Limits, tally: Tally, breach: _Breach) -> Finding:
     file = tally.file.key if tally.file else None
     place = f" ({file})" if file else ""
     return Finding(
-        severity=severity,
+        severity=breach.severity,
         column=limit.column,
-        rule=rule,
-        value=value,
-        limit=allowed,
+        rule=breach.rule,
+        value=breach.value,
+        limit=breach.allowed,
         where=day.isoformat(),
-        text=f"column '{limit.column}' on {day}{place}: {text}",
+        text=f"column '{limit.column}' {span}{place}: {breach.text}",
         file=file,
     )

@@ -273,7 +273,8 @@ def _observed(result: Mapping[str, Any]) -> str:
     if count is None:
         return f"observed {_short(result.get('observed_value'))}"
     share = result.get("unexpected_percent") or 0.0
-    examples = list(dict.fromkeys(_short(v) for v in result.get("partial_unexpected_list", ())))
+    values = (_short(v) for v in result.get("partial_unexpected_list", ()))
+    examples = [v for v in dict.fromkeys(values) if v not in ("nan", "None")]
     shown = f", such as {', '.join(examples[:_EXAMPLES])}" if examples else ""
     return f"{count:,} of {result['element_count']:,} rows unexpected ({share:.2f} %){shown}"
 

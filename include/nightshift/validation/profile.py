@@ -11,6 +11,7 @@ import os
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,7 +27,7 @@ ROWS_IN_MEMORY = 20_000_000
 """More rows than this go through Beam."""
 _BATCH = 500_000
 
-Statistics = statistics_pb2.DatasetFeatureStatisticsList
+Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatisticsList
 
 
 def options_of(schema: schema_pb2.Schema) -> StatsOptions:

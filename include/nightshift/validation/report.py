@@ -33,9 +33,7 @@ _TOP = 5
 
 def data_report(
     snapshot: Snapshot,
-    train: Statistics,
-    holdout: Statistics,
-    newest: Statistics,
+    parts: Mapping[str, Statistics],
     findings: Sequence[Finding],
     distances: Mapping[str, float],
 ) -> str:
@@ -43,17 +41,14 @@ def data_report(
 
     Args:
         snapshot: What was read.
-        train: Statistics of the rows to train on.
-        holdout: Of the rows held out.
-        newest: Of the newest day.
+        parts: Name of each part of the rows to its statistics.
         findings: Errors first.
         distances: ``drift/<column>`` and ``holdout_drift/<column>``: Jensen-Shannon, 0 to 1.
     """
-    parts = (("train", train), ("holdout", holdout), (str(snapshot.night), newest))
     sections = [
         Section("Findings", [_findings(findings)]),
         Section("Drift", _drift(snapshot, distances)),
-        Section("Columns", [_numbers(parts), _categories(parts)]),
+        Section("Columns", [_numbers(tuple(parts.items())), _categories(tuple(parts.items()))]),
         Section("Files", [_files(snapshot)], folded=True),
     ]
     subtitle = f"{snapshot.pipeline}, night of {snapshot.night}"
@@ -170,6 +165,7 @@ def _files(snapshot: Snapshot) -> Table:
         )
         for f in reversed(snapshot.files)
     ]
-    counts = f"{snapshot.rows(Split.TRAIN):,} rows to train on, {snapshot.rows(Split.HOLDOUT):,} held out"
+    trained, held_out = snapshot.rows(Split.TRAIN), snapshot.rows(Split.HOLDOUT)
+    counts = f"{trained:,} rows to train on, {held_out:,} held out"
     head = ("day", "part", "rows", "bytes", "file", "version", "SHA-256")
     return Table(head, rows, counts)

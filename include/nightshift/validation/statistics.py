@@ -1,4 +1,4 @@
-"""Step ``statistics``: TFDV statistics of the window, held to the schema; drift since the champion."""
+"""Step ``statistics``: the window's TFDV statistics, held to the schema, and its drift."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def run(context: StepContext) -> StepOutcome:
     schema, columns = _schema(request)
     train = download(snapshot, Split.TRAIN, context.work / "train")
     holdout = download(snapshot, Split.HOLDOUT, context.work / "holdout")
-    profiled = _profile(snapshot, train, holdout, schema, columns, context.work)
+    profiled = _profile(snapshot, train, holdout, _Reading(schema, columns, context.work))
     previous = _champion_statistics(context, snapshot)
     findings, metrics = judge_all(request, schema, profiled, previous)
     _write(context, snapshot, profiled, findings, metrics)
@@ -138,18 +138,19 @@ def _schema(request: StepRequest) -> tuple[schema_pb2.Schema, list[str]]:
     return schema, [f.name for f in schema.feature if f.name != dates]
 
 
-def _profile(
-    snapshot: Snapshot,
-    train: _Files,
-    holdout: _Files,
-    schema: schema_pb2.Schema,
-    columns: Sequence[str],
-    work: Path,
-) -> Profiled:
+@dataclass(frozen=True)
+class _Reading:
+    schema: schema_pb2.Schema
+    columns: Sequence[str]
+    work: Path
+
+
+def _profile(snapshot: Snapshot, train: _Files, holdout: _Files, how: _Reading) -> Profiled:
     from nightshift.validation import profile
     from nightshift.validation.daily import DailyCheck
     from nightshift.validation.schema import limits_of
 
+    schema, columns = how.schema, how.columns
     daily = DailyCheck([limit for limit in limits_of(schema) if limit.column in columns])
     newest = [f for f in holdout if f[0].date == snapshot.night]
 
@@ -164,7 +165,7 @@ def _profile(
             return profile.statistics_of(counted(files), schema)
         for _ in counted(files):
             pass
-        return profile.statistics_with_beam(files, columns, schema, work)
+        return profile.statistics_with_beam(files, columns, schema, how.work)
 
     return Profiled(
         train=statistics(train, Split.TRAIN),
@@ -209,7 +210,7 @@ def _write(
         path = context.output / STATISTICS_FILE.format(split=split)
         path.write_bytes(statistics.SerializeToString(deterministic=True))
     (context.output / ANOMALIES_FILE).write_bytes(as_json(findings))
-    page = data_report(
-        snapshot, profiled.train, profiled.holdout, profiled.newest, findings, metrics
-    )
+    parts = {"train": profiled.train, "holdout": profiled.holdout}
+    parts[f"{snapshot.night} by itself"] = profiled.newest
+    page = data_report(snapshot, parts, findings, metrics)
     (context.output / REPORT_FILE).write_text(page, encoding="utf-8")

@@ -85,7 +85,8 @@ class Rules(BaseModel):
         if not unique:
             return self
         because = "dataset.unique in pipeline.yaml: these columns together tell rows apart"
-        name, arguments = "expect_compound_columns_to_be_unique", {"column_list": list(unique)}
+        name = "expect_compound_columns_to_be_unique"
+        arguments: dict[str, Any] = {"column_list": list(unique)}
         if len(unique) == 1:
             name, arguments = "expect_column_values_to_be_unique", {"column": unique[0]}
         entry = Entry(expect=name, arguments=arguments, because=because)

@@ -34,28 +34,9 @@ _INTEGERS = (
     "minute",
 )
 _STRINGS = ("carrier", "tailnum", "origin", "dest")
-COLUMNS = (
-    ("date", "year", "month", "day", "weekday")
-    + (
-        "dep_time",
-        "sched_dep_time",
-        "dep_delay",
-        "arr_time",
-        "sched_arr_time",
-        "arr_delay",
-    )
-    + (
-        "carrier",
-        "flight",
-        "tailnum",
-        "origin",
-        "dest",
-        "air_time",
-        "distance",
-        "hour",
-        "minute",
-    )
-)
+_TIMES = ("dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay")
+_FLIGHT = ("carrier", "flight", "tailnum", "origin", "dest", "air_time", "distance")
+COLUMNS = ("date", "year", "month", "day", "weekday", *_TIMES, *_FLIGHT, "hour", "minute")
 
 
 def days() -> Iterator[tuple[date, pa.Table]]:
