@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import httpx
+
 from nightshift.runtimes import Runtime, python_of
 from nightshift.storage.s3 import Bucket
 
@@ -36,7 +37,7 @@ def free_port() -> int:
 def wait_until(
     condition: Callable[[], bool], *, seconds: float, what: str, every: float = 0.05
 ) -> None:
-    """Poll until ``condition`` holds; fail the test, naming what did not happen, if it never does."""
+    """Poll until ``condition`` holds; where it never does, fail and say what did not happen."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

@@ -57,12 +57,12 @@ class Agent:
         # Made here, once: boto3 does not make clients from several threads at a time.
         _ = self._bucket.client
         self._host = Host(
-            flags.layout,
-            HostMemory(flags.layout.state),
-            Edge(flags.layout, flags.envoy_admin),
-            {colour: ModelServer(address) for colour, address in flags.servers.items()},
-            ArtifactStore(self._bucket),
-            self._work.set,
+            layout=flags.layout,
+            memory=HostMemory(flags.layout.state),
+            edge=Edge(flags.layout, flags.envoy_admin),
+            servers={colour: ModelServer(address) for colour, address in flags.servers.items()},
+            store=ArtifactStore(self._bucket),
+            on_change=self._work.set,
         )
         self._logs: dict[str, ReleaseLog] = {}
         self._beat = 0
@@ -132,7 +132,7 @@ class Agent:
                 if str(error) != complaint:
                     complaint = str(error)
                     _log.warning("%s: waits: %s", name, complaint)
-            except Exception:  # noqa: BLE001 - one loop's bug must not end the others
+            except Exception:
                 _log.exception("%s: unforeseen; tried again", name)
             wake.wait(seconds)
 

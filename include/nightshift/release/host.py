@@ -48,6 +48,7 @@ class Host:
 
     def __init__(
         self,
+        *,
         layout: HostLayout,
         memory: HostMemory,
         edge: Edge,

@@ -79,6 +79,9 @@ class ModelServer:
         """
         path = f"/v1/models/{pipeline}/versions/{version}:predict"
         answer = self._send("POST", path, json=body, timeout=_PREDICT_SECONDS)
+        if answer.status_code in (404, 503):
+            # Unloaded since its state was asked for: that says nothing about the version.
+            raise UnavailableError(f"the model server at {self.address}: {answer.text[:300]}")
         if answer.status_code != 200:
             raise PredictionRefusedError(f"HTTP {answer.status_code}: {answer.text[:500]}")
         return answer.json()["outputs"]

@@ -26,8 +26,9 @@ _POLL_SECONDS = 0.1
 _WATCH_SECONDS = 1.0
 _RETRY_SECONDS = 2.0
 _FAILED_RETRY_SECONDS = 30.0
-# A failed load seen sooner than this may be an earlier one's: the server has yet to read the file.
-_SETTLE_SECONDS = 4.0
+# The server reads its file once a second. What it says of a version sooner than this after the
+# file has changed may be about an earlier load of it: a failure, or one about to be unloaded.
+_SETTLE_SECONDS = 2.5
 
 
 class _ChangedError(Exception):
@@ -59,6 +60,7 @@ class Slot:
         self._wanted: Candidate | None = None
         self._configured: int | None = None
         self._configured_at = 0.0
+        self._may_be_stale = False
         self._status = SlotStatus()
         name = f"slot-{placement.pipeline}-{placement.colour}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -97,8 +99,7 @@ class Slot:
                 self._status = SlotStatus(version=candidate.version, state=SlotState.PULLING)
                 if self.placement.remembered(candidate):
                     # After the agent's restart: its servers must not see an empty file first.
-                    self._configured = candidate.version
-                    self._configured_at = time.monotonic()
+                    self._name_in_config(candidate, may_be_stale=True)
             self._condition.notify_all()
         self._on_change()
 
@@ -115,7 +116,7 @@ class Slot:
                 continue
             except (UnavailableError, OSError) as error:
                 self._wait_out(wanted, str(error))
-            except Exception as error:  # noqa: BLE001 - a bug here must not end the slot
+            except Exception as error:
                 _log.exception("%s: unforeseen", self._name)
                 self._wait_out(wanted, f"unforeseen error: {error!r}")
 
@@ -145,19 +146,27 @@ class Slot:
         return placed
 
     def _configure(self, wanted: Candidate) -> None:
+        before = self._server.status(self._pipeline, wanted.version)
         with self._condition:
             self._require(wanted)
             if self._configured != wanted.version:
-                self._configured = wanted.version
-                self._configured_at = time.monotonic()
+                stale = before.in_memory or before.failed
+                self._name_in_config(wanted, may_be_stale=stale)
         self._report(wanted, SlotState.LOADING, "")
+
+    def _name_in_config(self, wanted: Candidate, *, may_be_stale: bool) -> None:
+        self._configured = wanted.version
+        self._configured_at = time.monotonic()
+        self._may_be_stale = may_be_stale
 
     def _await_available(self, wanted: Candidate) -> None:
         while True:
             served = self._server.status(self._pipeline, wanted.version)
-            if served.state is ServedState.AVAILABLE:
+            age = time.monotonic() - self._configured_at
+            settled = not self._may_be_stale or age > _SETTLE_SECONDS
+            if settled and served.state is ServedState.AVAILABLE:
                 break
-            if served.failed and time.monotonic() - self._configured_at > _SETTLE_SECONDS:
+            if settled and served.failed:
                 raise UnfitArtifactError(f"the model server could not load it: {served.error}")
             self._report(wanted, SlotState.LOADING, f"the server says {served.state}")
             self._pause(wanted, _POLL_SECONDS)

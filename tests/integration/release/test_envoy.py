@@ -12,11 +12,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from nightshift.release.envoy import Address, EnvoyLayout, Upstream, write_files
 from nightshift.release.files import write_atomically
 from nightshift.release.record import Colour, Weights
 from nightshift.release.routes import ROUTES_FILE, PipelineRoute, render_routes
-
 from tests.integration.servers import ServerProcess, answers, free_port, tool, wait_until
 
 HOST = "127.0.0.1"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 import pytest
+from pydantic import ValidationError
+
 from nightshift.errors import RefusedError
 from nightshift.release import machine
 from nightshift.release.event import Change, EventKind
 from nightshift.release.machine import ReleaseUnderWayError
 from nightshift.release.record import Colour, Phase, ReleaseRecord, Weights
 from nightshift.release.status import SlotState
-from pydantic import ValidationError
-
 from tests.unit.release.builders import (
     START,
     asked,
@@ -152,7 +152,7 @@ def test_a_first_promotion_has_no_way_back_and_goes_on_waiting() -> None:
 def test_an_older_night_needs_an_override() -> None:
     record = released(2)
     old = candidate(3, night=date(2025, 12, 1))
-    with pytest.raises(RefusedError, match="2025-12-01.*override"):
+    with pytest.raises(RefusedError, match=r"2025-12-01.*override"):
         machine.request(record, old, by="t", reason="r")
     assert machine.request(record, old, by="t", reason="r", override=True).request is not None
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
 from nightshift.errors import NightshiftError
 from nightshift.release import machine
 from nightshift.release.event import Change, Event
@@ -15,7 +16,6 @@ from nightshift.release.log import fold
 from nightshift.release.observation import HostView
 from nightshift.release.record import Colour, Phase, ReleaseRecord
 from nightshift.release.status import PipelineStatus, RouteStatus, SlotState, SlotStatus
-
 from tests.unit.release.builders import START, candidate, follow, seen
 
 HOSTS = ("a", "b", "c")
