@@ -36,7 +36,7 @@ class RequestReleaseOperator(BaseOperator):
     ui_color = "#ede7f6"
 
     def __init__(self, *, pipeline: str, s3_conn_id: str = S3_CONNECTION, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(multiple_outputs=True, **kwargs)
         self.pipeline = pipeline
         self.s3_conn_id = s3_conn_id
 

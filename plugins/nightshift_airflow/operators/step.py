@@ -65,7 +65,8 @@ class StepOperator(BaseOperator):
     ) -> None:
         if self.spec.heavy:
             kwargs.setdefault("pool", HEAVY_POOL)
-        super().__init__(**kwargs)
+        # Tasks further down ask for one entry of what this one returns.
+        super().__init__(multiple_outputs=True, **kwargs)
         self.pipeline = pipeline
         self.inputs = inputs or {}
         self.s3_conn_id = s3_conn_id
