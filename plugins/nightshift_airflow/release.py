@@ -49,7 +49,7 @@ def release_dag(pipeline: str) -> DAG:
         watch = WatchReleaseOperator(
             task_id="watch",
             pipeline=pipeline,
-            release_id=request.output["release_id"],
+            release_id=request.release_id,
             limit_seconds=limit.total_seconds(),
         )
         request >> watch

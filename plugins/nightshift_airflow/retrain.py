@@ -7,6 +7,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable
 from nightshift.definition import PipelineDefinition, load_pipeline
 from nightshift_airflow.dag_parts import RETRIES, end_of, night_params, start_of
 from nightshift_airflow.operators.register import RegisterOperator
+from nightshift_airflow.operators.step import StepOperator
 from nightshift_airflow.operators.steps import (
     EvaluateOperator,
     ExpectationsOperator,
@@ -46,21 +47,21 @@ def retrain_dag(pipeline: str) -> DAG:
 
 def _tasks(pipeline: str) -> None:
     snapshot = SnapshotOperator(task_id="snapshot", pipeline=pipeline)
-    pinned = {"snapshot": snapshot.output["artifact"]}
+    pinned = {"snapshot": snapshot.reference}
     statistics = StatisticsOperator(task_id="statistics", pipeline=pipeline, inputs=pinned)
     expectations = ExpectationsOperator(task_id="expectations", pipeline=pipeline, inputs=pinned)
     train = TrainOperator(task_id="train", pipeline=pipeline, inputs=pinned)
     evaluate = EvaluateOperator(
         task_id="evaluate",
         pipeline=pipeline,
-        inputs={**pinned, "train": train.output["artifact"]},
+        inputs={**pinned, "train": train.reference},
     )
     gate = GateOperator(
         task_id="gate",
         pipeline=pipeline,
-        inputs={**pinned, "evaluate": evaluate.output["artifact"]},
+        inputs={**pinned, "evaluate": evaluate.reference},
     )
-    made = {
+    made: dict[str, StepOperator] = {
         "snapshot": snapshot,
         "statistics": statistics,
         "expectations": expectations,
@@ -71,7 +72,7 @@ def _tasks(pipeline: str) -> None:
     register = RegisterOperator(
         task_id="register",
         pipeline=pipeline,
-        inputs={name: task.output["artifact"] for name, task in made.items()},
+        inputs={name: task.reference for name, task in made.items()},
     )
     [statistics, expectations] >> train >> evaluate >> gate >> register
 

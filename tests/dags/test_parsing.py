@@ -65,7 +65,8 @@ def test_a_broken_pipeline_breaks_its_own_dag_alone(tmp_path: Path) -> None:
         import json
         from airflow.dag_processing.dagbag import DagBag
         bag = DagBag({str(dags)!r})
-        print(json.dumps([sorted(bag.dags), {{k.split("/")[-1]: v for k, v in bag.import_errors.items()}}]))
+        errors = {{k.split("/")[-1]: v for k, v in bag.import_errors.items()}}
+        print(json.dumps([sorted(bag.dags), errors]))
         """,
         NIGHTSHIFT_PIPELINES=str(pipelines),
     )

@@ -40,6 +40,12 @@ class RequestReleaseOperator(BaseOperator):
         self.pipeline = pipeline
         self.s3_conn_id = s3_conn_id
 
+    @property
+    def release_id(self) -> Any:
+        """The id of the release that this task will have asked for."""
+        output: Any = self.output
+        return output["release_id"]
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Append the request to the release log, or find that it is there."""
         from nightshift.release import requests

@@ -76,6 +76,12 @@ class StepOperator(BaseOperator):
         self.run_url = ""
         self._process: StepProcess | None = None
 
+    @property
+    def reference(self) -> Any:
+        """The reference to what this task will make, for the inputs of the tasks after it."""
+        output: Any = self.output
+        return output["artifact"]
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Plan the step, run or reuse it, tell MLflow, leave references behind."""
         from nightshift.steps.lifeline import die_with_parent

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from nightshift.runtimes import Runtime, python_of
 
+from nightshift.runtimes import Runtime, python_of
 from tests.integration.servers import ServerProcess, answers, free_port
 
 

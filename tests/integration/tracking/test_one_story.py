@@ -9,13 +9,13 @@ from datetime import date
 
 import pytest
 from mlflow import MlflowClient
+
 from nightshift.artifacts.manifest import ArtifactRef
 from nightshift.errors import UnavailableError
 from nightshift.release.candidate import Candidate
 from nightshift.steps.contract import StepRequest, StepResult
 from nightshift.tracking.registry import Registry
 from nightshift.tracking.runs import RunTracker
-
 from tests.integration.servers import S3, free_port
 
 NIGHT = date(2013, 8, 31)
