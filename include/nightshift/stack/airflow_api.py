@@ -199,7 +199,12 @@ class AirflowApi:
         answer = self._send("GET", path, headers={"Accept": "application/json"})
         if answer.is_success:
             for entry in answer.json()["content"]:
-                yield entry if isinstance(entry, str) else str(entry.get("event", ""))
+                if isinstance(entry, str):
+                    yield entry
+                    continue
+                yield str(entry.get("event", ""))
+                for error in entry.get("error_detail") or ():
+                    yield f"{error.get('exc_type')}: {error.get('exc_value')}"
 
     def _import_problems(self) -> str:
         answer = self._send("GET", "/api/v2/importErrors", params={"limit": 5})

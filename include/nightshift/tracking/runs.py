@@ -168,11 +168,11 @@ class RunTracker:
         now = int(time.time() * 1000)
         metrics = [Metric(_name(f"{k}"), v, now, 0) for k, v in result.metrics.items()]
         for row in result.facts.get("epochs", ()):
-            step = int(row["epoch"])
+            step = int(row["number"])
             metrics += [
                 Metric(_name(f"train/{k}"), float(v), now, step)
                 for k, v in row.items()
-                if k != "epoch"
+                if k != "number"
             ]
         assert result.artifact is not None
         tags = {
