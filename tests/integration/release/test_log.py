@@ -1,0 +1,145 @@
+"""The release log on a real object store: racing writers, lost answers, two requests at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from nightshift.errors import RefusedError
+from nightshift.release import machine, requests
+from nightshift.release.event import Change
+from nightshift.release.log import LostRaceError, ReleaseLog, fold, pipelines
+from nightshift.release.machine import ReleaseUnderWayError
+from nightshift.release.record import ReleaseRecord
+from tests.integration.servers import S3
+from tests.unit.release.builders import candidate
+
+PIPELINE = "flights"
+WRITERS = 12
+
+
+def requested(version: int) -> Callable[[ReleaseRecord], Change]:
+    return lambda record: machine.request(record, candidate(version), by="t", reason="r")
+
+
+def aborted(record: ReleaseRecord) -> Change:
+    return machine.abort(record, reason="enough")
+
+
+def at_once(work: Callable[[int], object]) -> list[object]:
+    """Run ``work(0…)`` in many threads that start together; each one's result or error."""
+    barrier = threading.Barrier(WRITERS)
+
+    def one(number: int) -> object:
+        barrier.wait()
+        try:
+            return work(number)
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        return list(pool.map(one, range(WRITERS)))
+
+
+def test_of_writers_that_decided_on_the_same_record_one_appends(s3: S3) -> None:
+    record = ReleaseLog(s3.artifacts, PIPELINE).record()
+
+    def write(number: int) -> object:
+        change = machine.request(record, candidate(number + 1), by="t", reason="r")
+        return ReleaseLog(s3.artifacts, PIPELINE).append(record, change, by=f"writer {number}")
+
+    results = at_once(write)
+    losers = [result for result in results if isinstance(result, LostRaceError)]
+    assert len(losers) == WRITERS - 1
+    assert len(list(ReleaseLog(s3.artifacts, PIPELINE).events())) == 1
+
+
+def test_of_racing_requests_one_is_the_release_and_the_others_are_told(s3: S3) -> None:
+    results = at_once(
+        lambda number: requests.ask(
+            s3.artifacts, PIPELINE, candidate(number + 1), by="t", reason="r"
+        )
+    )
+    assert sum(isinstance(result, str) for result in results) == 1
+    assert sum(isinstance(result, ReleaseUnderWayError) for result in results) == WRITERS - 1
+
+
+def test_the_same_request_from_many_at_once_is_one_release(s3: S3) -> None:
+    results = at_once(
+        lambda _: requests.ask(s3.artifacts, PIPELINE, candidate(1), by="t", reason="r")
+    )
+    assert set(results) == {"00000001"}
+    assert len(list(ReleaseLog(s3.artifacts, PIPELINE).events())) == 1
+
+
+def test_racing_changes_are_neither_lost_nor_doubled(s3: S3) -> None:
+    """Each writer asks and aborts by turns; whatever is written follows from what was before."""
+
+    def write(number: int) -> int:
+        log, written = ReleaseLog(s3.artifacts, PIPELINE), 0
+        for turn in range(4):
+            decide = requested(100 * number + turn + 1) if turn % 2 == 0 else aborted
+            try:
+                written += log.change(decide, by=f"writer {number}") is not None
+            except (RefusedError, ReleaseUnderWayError):
+                continue
+        return written
+
+    written = [result for result in at_once(write) if isinstance(result, int)]
+    log = ReleaseLog(s3.artifacts, PIPELINE)
+    events = list(log.events())
+    assert len(written) == WRITERS and sum(written) == len(events) >= 2
+    assert fold(PIPELINE, events) == log.record()
+
+
+def test_writing_again_after_a_lost_answer_is_the_same_event(s3: S3) -> None:
+    log = ReleaseLog(s3.artifacts, PIPELINE)
+    record = log.record()
+    change = requested(1)(record)
+    first = log.append(record, change, by="t", event_id="mine")
+    again = ReleaseLog(s3.artifacts, PIPELINE).append(record, change, by="t", event_id="mine")
+    assert again == first
+    with pytest.raises(LostRaceError):
+        log.append(record, change, by="t", event_id="another")
+
+
+def test_a_reader_sees_what_others_append_after_its_first_look(s3: S3) -> None:
+    reader, writer = (ReleaseLog(s3.artifacts, PIPELINE) for _ in range(2))
+    assert reader.last() is None and reader.record() == ReleaseRecord(pipeline=PIPELINE)
+    for version in range(1, 4):
+        writer.change(requested(version), by="t")
+        writer.change(aborted, by="t")
+        assert reader.record() == writer.record()
+    assert reader.record().number == 6
+    assert ReleaseLog(s3.artifacts, PIPELINE).record() == reader.record()
+
+
+def test_pipelines_are_those_with_a_log(s3: S3) -> None:
+    s3.artifacts.put("releases/controller/lease.json", b"{}")
+    for name in ("fashion", "flights"):
+        ReleaseLog(s3.artifacts, name).change(requested(1), by="t")
+    assert pipelines(s3.artifacts) == ("fashion", "flights")
+
+
+def test_watching_a_release_that_never_was_is_refused(s3: S3) -> None:
+    for release in ("00000007", "latest"):
+        with pytest.raises(RefusedError, match=release):
+            requests.watch(s3.artifacts, PIPELINE, release)
+
+
+def test_a_release_is_watched_to_its_own_end_and_not_a_later_ones(s3: S3) -> None:
+    first = requests.ask(s3.artifacts, PIPELINE, candidate(1), by="t", reason="r")
+    assert not requests.watch(s3.artifacts, PIPELINE, first).ended
+    requests.abort(s3.artifacts, PIPELINE, by="t", reason="changed my mind")
+    second = requests.ask(s3.artifacts, PIPELINE, candidate(2), by="t", reason="r")
+    state = requests.watch(s3.artifacts, PIPELINE, first)
+    assert state.ended and not state.succeeded and "changed my mind" in state.message
+    assert not requests.watch(s3.artifacts, PIPELINE, second).ended
+
+
+def test_a_repeated_rollback_that_names_what_it_leaves_is_refused_the_second_time(s3: S3) -> None:
+    with pytest.raises(RefusedError, match="version 4 is not live"):
+        requests.rollback(s3.artifacts, PIPELINE, by="t", reason="r", from_version=4)
