@@ -153,6 +153,8 @@ def _model_server(settings: StackSettings, colour: str, grpc: int, rest: int) ->
             f"--rest_api_port={rest}",
             f"--model_config_file={settings.data / 'serving' / colour / 'models.config'}",
             "--model_config_file_poll_wait_seconds=1",
+            # A version that cannot be loaded is refused at once, not after minutes of trying.
+            "--max_num_load_retries=0",
         ),
         health=f"http://127.0.0.1:{rest}/monitoring/prometheus/metrics",
     )
