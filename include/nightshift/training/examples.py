@@ -60,9 +60,7 @@ class ExampleReader:
         """Every lake column that is read."""
         return list(dict.fromkeys([*self.features, self.label.column, *self.extras]))
 
-    def batches(
-        self, files: Sequence[tuple[PinnedFile, Path]]
-    ) -> Iterator[pa.RecordBatch]:
+    def batches(self, files: Sequence[tuple[PinnedFile, Path]]) -> Iterator[pa.RecordBatch]:
         """Record batches whose features have their declared types and whose rows have a label.
 
         The last column, ``__label``, is the 0/1 label as float32.

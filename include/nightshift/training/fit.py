@@ -6,7 +6,9 @@ import logging
 import math
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 import tf_keras
@@ -16,7 +18,7 @@ from nightshift.errors import BadDefinitionError
 from nightshift.training.dataset import Batches
 
 LONGEST_EXECUTION = 1000
-"""Most steps that TensorFlow runs between two looks of Python at the loss."""
+"""Most steps that TensorFlow runs between two looks of Python at the loss and at signals."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ def fit(
         metrics=[tf_keras.metrics.AUC(name="auc")],
         steps_per_execution=min(batches.steps, LONGEST_EXECUTION),
     )
+    # Slots made now: a function that makes variables when first traced is traced once more.
+    model.optimizer.build(model.trainable_variables)
+    if batches.steps <= LONGEST_EXECUTION and not tf.distribute.has_strategy():
+        function = _epoch_function(model, batches.steps)
+        model.make_train_function = lambda force=False: function
     watch = _Watch(training, log)
     try:
         model.fit(
@@ -78,6 +85,24 @@ def fit(
     except (tf.errors.InvalidArgumentError, ValueError, TypeError) as error:
         raise _refused(error) from error
     return tuple(watch.epochs)
+
+
+def _epoch_function(model: tf_keras.Model, steps: int) -> Callable[..., Any]:
+    """One epoch as one graph, whose step is traced once.
+
+    Keras' own loop over ``steps_per_execution`` traces the step twice, because its result is not
+    defined before the loop; here the results are read from the metrics after it.
+    """
+
+    def epoch(iterator: Any) -> dict[str, tf.Tensor]:
+        def step(number: tf.Tensor) -> tuple[tf.Tensor]:
+            model.train_step(next(iterator))
+            return (number + 1,)
+
+        tf.while_loop(lambda number: number < steps, step, (tf.constant(0),))
+        return {metric.name: metric.result() for metric in model.metrics}
+
+    return tf.function(epoch, autograph=False)
 
 
 class _Watch(tf_keras.callbacks.Callback):

@@ -1,0 +1,1 @@
+"""Evaluation: candidate and champion on the same holdout, measured from one table."""

@@ -1,0 +1,200 @@
+"""Step ``evaluate``: candidate and champion on the same holdout rows, in one pass.
+
+Files of the artifact: ``predictions.parquet``, ``metrics.json``, ``report.html``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from nightshift.data.pinned import PinnedFile, Snapshot, Split
+from nightshift.data.reader import download, read_snapshot
+from nightshift.definition.model import Feature, Label
+from nightshift.errors import BadDataError, GateFailedError
+from nightshift.evaluation.measure import measure
+from nightshift.evaluation.predictions import PREDICTIONS_FILE, Predictions, as_text
+from nightshift.evaluation.result import METRICS_FILE, Evaluation
+from nightshift.steps.contract import StepContext, StepOutcome
+from nightshift.training.examples import ExampleReader, Examples
+
+REPORT_FILE = "report.html"
+_MODEL = "saved_model"
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    """What is downloaded while TensorFlow is still being imported."""
+
+    holdout: Sequence[tuple[PinnedFile, Path]]
+    candidate: Path
+    champion: Path | None
+
+
+def run(context: StepContext) -> StepOutcome:
+    """Predict, write the table, measure it, show it.
+
+    Raises:
+        BadDataError: The holdout has no row with a label.
+        GateFailedError: The candidate gives something that is no probability.
+    """
+    request = context.request
+    features = request.section("features", dict[str, Feature])
+    slices = request.section("slices", tuple[str, ...])
+    reader = ExampleReader(features, request.section("label", Label), slices)
+    snapshot = read_snapshot(context.store, context.input("snapshot"))
+    started = time.monotonic()
+    with ThreadPoolExecutor(1) as pool:
+        fetching = pool.submit(_fetch, context, snapshot)
+        import tensorflow  # noqa: F401 - seconds in which the thread downloads
+
+        seconds = {"import": round(time.monotonic() - started, 3)}
+        fetched = fetching.result()
+    predictions, version, no_champion = _predict(context, snapshot, reader, fetched)
+    predictions.write(context.output / PREDICTIONS_FILE)
+    evaluation = measure(
+        predictions,
+        pipeline=request.pipeline,
+        night=request.night,
+        champion_version=version,
+        no_champion=no_champion,
+    )
+    _write(evaluation, predictions, context.output)
+    seconds["all"] = round(time.monotonic() - started, 3)
+    _log(context, evaluation)
+    return _outcome(evaluation, seconds)
+
+
+def _fetch(context: StepContext, snapshot: Snapshot) -> _Fetched:
+    champion = snapshot.baseline.champion
+    return _Fetched(
+        holdout=download(snapshot, Split.HOLDOUT, context.work / "holdout"),
+        candidate=context.fetch("train") / _MODEL,
+        champion=(
+            context.fetch_artifact(context.store.open(champion.model), "champion") / _MODEL
+            if champion
+            else None
+        ),
+    )
+
+
+def _predict(
+    context: StepContext, snapshot: Snapshot, reader: ExampleReader, fetched: _Fetched
+) -> tuple[Predictions, int | None, str]:
+    """The table; the champion's version; why there is no champion."""
+    from nightshift.evaluation.champion import load_champion, unusable
+    from nightshift.training.saved_model import Predictor
+
+    candidate = Predictor(fetched.candidate)
+    champion, reason = load_champion(snapshot.baseline.champion, fetched.champion, reader.features)
+    parts: list[Examples] = []
+    ours: list[np.ndarray] = []
+    theirs: list[np.ndarray] = []
+    for batch in reader.batches(fetched.holdout):
+        examples = reader.examples(batch)
+        if not len(examples):
+            continue
+        ours.append(_shaped(candidate.predict(examples.inputs), len(examples), "candidate"))
+        if champion:
+            theirs.append(champion.predictor.predict(examples.inputs))
+        parts.append(Examples({}, examples.labels, examples.extras))
+    table = _table(parts, ours, theirs, reader)
+    _refuse_unusable(unusable(table.candidate), len(table), context.request.pipeline)
+    if champion and table.champion is not None and (wrong := unusable(table.champion)):
+        reason = (
+            f"champion version {champion.version} gives no probability in {wrong} of "
+            f"{len(table)} holdout rows"
+        )
+        context.log.warning("%s: %s", context.request.pipeline, reason)
+        return Predictions(table.labels, table.slices, table.candidate, None), None, reason
+    return table, champion.version if champion else None, reason
+
+
+def _table(
+    parts: list[Examples], ours: list[np.ndarray], theirs: list[np.ndarray], reader: ExampleReader
+) -> Predictions:
+    if not parts:
+        raise BadDataError("No row of the holdout has a label: there is nothing to measure.")
+    return Predictions(
+        labels=np.concatenate([part.labels for part in parts]),
+        slices={
+            name: pa.concat_arrays([as_text(part.extras[name]) for part in parts])
+            for name in reader.extras
+        },
+        candidate=np.concatenate(ours),
+        champion=np.concatenate(theirs) if theirs else None,
+    )
+
+
+def _shaped(scores: np.ndarray, rows: int, who: str) -> np.ndarray:
+    if scores.shape != (rows,):
+        raise GateFailedError(
+            f"The {who} answered {rows} holdout rows with shape {list(scores.shape)}; expected "
+            f"[{rows}]. The champion goes on serving.",
+            value=list(scores.shape),
+            limit=[rows],
+        )
+    return scores
+
+
+def _refuse_unusable(wrong: int, rows: int, pipeline: str) -> None:
+    if wrong:
+        raise GateFailedError(
+            f"{pipeline}: the candidate gives no probability (NaN, or outside 0 to 1) in {wrong} "
+            f"of {rows} holdout rows; the limit is 0. The champion goes on serving. Look in "
+            "model.py for what overflows on rows that training did not have.",
+            value=wrong,
+            limit=0,
+        )
+
+
+def _write(evaluation: Evaluation, predictions: Predictions, output: Path) -> None:
+    from nightshift.evaluation.report import render
+
+    (output / METRICS_FILE).write_text(evaluation.model_dump_json(indent=1), encoding="utf-8")
+    (output / REPORT_FILE).write_text(render(evaluation, predictions), encoding="utf-8")
+
+
+def _log(context: StepContext, evaluation: Evaluation) -> None:
+    overall = evaluation.overall
+    context.log.info("%d holdout rows, %d positive", overall.rows, overall.positives)
+    context.log.info("candidate %s", overall.candidate)
+    if overall.champion:
+        context.log.info("champion version %d %s", evaluation.champion_version, overall.champion)
+    else:
+        context.log.info("no comparison: %s", evaluation.no_champion)
+
+
+def _outcome(evaluation: Evaluation, seconds: Mapping[str, float]) -> StepOutcome:
+    overall = evaluation.overall
+    measured = overall.candidate.model_dump()
+    if overall.champion:
+        measured |= {f"champion_{k}": v for k, v in overall.champion.model_dump().items()}
+    return StepOutcome(
+        metrics={name: value for name, value in measured.items() if value is not None}
+        | {"holdout_rows": overall.rows},
+        facts={
+            "champion_version": evaluation.champion_version,
+            "no_champion": evaluation.no_champion,
+            "slices": [_fact(group) for group in evaluation.slices],
+            "seconds": dict(seconds),
+        },
+        reports={"Evaluation report": REPORT_FILE},
+    )
+
+
+def _fact(group: Any) -> dict[str, Any]:
+    return {
+        "slice": group.slice,
+        "value": group.value,
+        "rows": group.rows,
+        "auc": group.candidate.auc,
+        "champion_auc": group.champion.auc if group.champion else None,
+    }

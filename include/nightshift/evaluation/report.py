@@ -1,0 +1,92 @@
+"""The evaluation report: candidate beside champion, overall and by slice."""
+
+from __future__ import annotations
+
+from nightshift.definition.model import Metric
+from nightshift.evaluation.predictions import Predictions
+from nightshift.evaluation.result import Evaluation, Group
+from nightshift.evaluation.roc_figure import Curve, roc_figure
+from nightshift.reports.page import Bar, Block, Cell, Figure, Section, Table, Text, render_page
+
+_NAMES = {Metric.AUC: "AUC", Metric.LOG_LOSS: "log loss", Metric.ACCURACY: "accuracy"}
+
+
+def render(evaluation: Evaluation, predictions: Predictions) -> str:
+    """The report as HTML."""
+    subtitle = f"{evaluation.pipeline}, night of {evaluation.night}"
+    sections = [Section("Overall", _overall(evaluation, predictions))]
+    for name in predictions.slices:
+        sections.append(Section(f"By {name}", [_slice_table(evaluation, name)]))
+    return render_page("Evaluation", subtitle, None, sections)
+
+
+def _overall(evaluation: Evaluation, predictions: Predictions) -> list[Block]:
+    group = evaluation.overall
+    share = group.positives / group.rows
+    blocks: list[Block] = [
+        Text(f"{group.rows:,} holdout rows, of which {group.positives:,} ({share:.1%}) positive."),
+        _comparison(evaluation),
+    ]
+    if evaluation.no_champion:
+        blocks.append(Text(f"No comparison with a champion: {evaluation.no_champion}."))
+    if not group.one_sided:
+        figure = roc_figure(predictions.labels, _curves(evaluation, predictions))
+        blocks.append(Figure(figure, "ROC curves; the dotted line is a coin."))
+    return blocks
+
+
+def _comparison(evaluation: Evaluation) -> Table:
+    group = evaluation.overall
+    if group.champion is None:
+        return Table(("metric", "candidate"), [(_NAMES[m], group.candidate.of(m)) for m in Metric])
+    rows = []
+    for metric in Metric:
+        ours, theirs = group.candidate.of(metric), group.champion.of(metric)
+        rows.append((_NAMES[metric], ours, theirs, _difference(ours, theirs)))
+    header = ("metric", "candidate", f"champion (version {evaluation.champion_version})")
+    return Table((*header, "difference"), rows)
+
+
+def _curves(evaluation: Evaluation, predictions: Predictions) -> list[Curve]:
+    curves: list[Curve] = [("candidate", "one", predictions.candidate)]
+    if predictions.champion is not None:
+        name = f"champion (version {evaluation.champion_version})"
+        curves.append((name, "two", predictions.champion))
+    return curves
+
+
+def _slice_table(evaluation: Evaluation, name: str) -> Table:
+    groups = evaluation.groups(name)
+    largest = max(group.rows for group in groups)
+    columns = [name, "rows", "positive", "AUC", "log loss", "accuracy"]
+    if evaluation.champion_version is not None:
+        columns += ["champion's AUC", "difference"]
+    return Table(
+        columns,
+        [_slice_row(group, largest) for group in groups],
+        caption="AUC is empty where all rows of a value have the same label; bars of AUC start "
+        "at 0.5, a coin.",
+    )
+
+
+def _slice_row(group: Group, largest: int) -> list[Cell]:
+    ours = group.candidate
+    row: list[Cell] = [
+        group.value,
+        Bar(group.rows, group.rows / largest),
+        f"{group.positives / group.rows:.1%}",
+        None if ours.auc is None else Bar(round(ours.auc, 4), 2 * ours.auc - 1),
+        _rounded(ours.log_loss),
+        _rounded(ours.accuracy),
+    ]
+    if group.champion:
+        row += [_rounded(group.champion.auc), _difference(ours.auc, group.champion.auc)]
+    return row
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _difference(ours: float | None, theirs: float | None) -> str | None:
+    return None if ours is None or theirs is None else f"{ours - theirs:+.4f}"

@@ -1,0 +1,78 @@
+"""What an evaluation measured: the content of ``metrics.json``, read by gates and reports."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from pydantic import BaseModel, ConfigDict
+
+from nightshift.definition.model import Metric
+
+METRICS_FILE = "metrics.json"
+
+
+class Scores(BaseModel):
+    """One model's metrics over some rows; None where the rows do not define the metric."""
+
+    model_config = ConfigDict(frozen=True)
+
+    auc: float | None
+    """None where all rows have the same label."""
+    log_loss: float | None
+    """In nats."""
+    accuracy: float | None
+    """At a threshold of 0.5."""
+
+    def of(self, metric: Metric) -> float | None:
+        """The value of one metric."""
+        value: float | None = getattr(self, metric.value)
+        return value
+
+
+class Group(BaseModel):
+    """Rows measured together: all of them, or those with one value in a slice column."""
+
+    model_config = ConfigDict(frozen=True)
+
+    slice: str | None = None
+    """The slice column; None for all rows."""
+    value: str | None = None
+    """The column's value in these rows, as text."""
+    rows: int
+    positives: int
+    """Rows whose label is 1."""
+    candidate: Scores
+    champion: Scores | None = None
+    """None where there is no champion to compare with."""
+
+    @property
+    def title(self) -> str:
+        """The group in words."""
+        return f"{self.slice} = {self.value}" if self.slice else "all rows"
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether all rows have the same label, so that no ranking can be measured."""
+        return self.positives in (0, self.rows)
+
+
+class Evaluation(BaseModel):
+    """A candidate on a night's holdout, and the champion beside it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pipeline: str
+    night: date
+    overall: Group
+    slices: tuple[Group, ...]
+    """In order of slice column, then rows, most first."""
+    champion_version: int | None = None
+    """The version compared with; None where there was none that could be asked."""
+    no_champion: str = ""
+    """Why there is nothing to compare with, in words."""
+
+    def groups(self, slice_: str | None) -> tuple[Group, ...]:
+        """The groups that a rule with this slice is about."""
+        if slice_ is None:
+            return (self.overall,)
+        return tuple(group for group in self.slices if group.slice == slice_)
