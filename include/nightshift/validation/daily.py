@@ -15,6 +15,8 @@ from nightshift.validation.limits import Limits
 from nightshift.validation.tally import Tally, count
 
 _EXAMPLES = 3
+_ROUNDING = 1e-9
+"""A share that equals its limit is within it, whatever binary fractions make of both."""
 _MASS = "distribution_constraints.min_domain_mass"
 
 
@@ -72,7 +74,7 @@ class DailyCheck:
 
 
 def _judge(limit: Limits, tally: Tally) -> Iterable[_Breach]:
-    if tally.rows and 1 - tally.empty / tally.rows < limit.min_present:
+    if tally.rows and tally.empty / tally.rows > 1 - limit.min_present + _ROUNDING:
         yield _empty(limit, tally)
     if tally.beyond:
         yield _beyond(limit, tally)
@@ -121,7 +123,7 @@ def _unlisted(limit: Limits, tally: Tally) -> _Breach:
         allowed=f"{allowed:.2%}",
         text=f"{_examples(tally.strangers)} not among the {len(limit.domain or ())} listed values: "
         f"{share:.2%} of the rows, {closed}",
-        severity=Severity.ERROR if share > allowed else Severity.INFO,
+        severity=Severity.ERROR if share > allowed + _ROUNDING else Severity.INFO,
     )
 
 

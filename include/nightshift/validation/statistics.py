@@ -20,6 +20,7 @@ from nightshift.validation.findings import (
     stopped_by,
     texts,
 )
+from nightshift.validation.lean import import_lean
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,6 +59,7 @@ def run(context: StepContext) -> StepOutcome:
         BadDataError: The window, its holdout or one of its days breaks the schema.
         BadDefinitionError: ``schema.pbtxt`` is wrong.
     """
+    import_lean()
     request = context.request
     snapshot = read_snapshot(context.store, context.input("snapshot"))
     schema, columns = _schema(request)
@@ -146,7 +148,7 @@ class _Reading:
 
 
 def _profile(snapshot: Snapshot, train: _Files, holdout: _Files, how: _Reading) -> Profiled:
-    from nightshift.validation import profile
+    from nightshift.validation import beam, profile
     from nightshift.validation.daily import DailyCheck
     from nightshift.validation.schema import limits_of
 
@@ -161,11 +163,11 @@ def _profile(snapshot: Snapshot, train: _Files, holdout: _Files, how: _Reading) 
             yield table
 
     def statistics(files: _Files, split: Split) -> Statistics:
-        if snapshot.rows(split) <= profile.ROWS_IN_MEMORY:
+        if snapshot.rows(split) <= beam.ROWS_IN_MEMORY:
             return profile.statistics_of(counted(files), schema)
         for _ in counted(files):
             pass
-        return profile.statistics_with_beam(files, columns, schema, how.work)
+        return beam.statistics_with_beam(files, columns, schema, how.work)
 
     return Profiled(
         train=statistics(train, Split.TRAIN),
