@@ -85,7 +85,7 @@ def test_a_step_is_told_once(tracker: RunTracker, tmp_path_factory: pytest.TempP
         folder=tmp_path_factory.mktemp("toy"),
         by="me",
     )
-    epochs = [{"epoch": 1, "loss": 0.6}, {"epoch": 2, "loss": 0.5}]
+    epochs = [{"number": 1, "loss": 0.6}, {"number": 2, "loss": 0.5}]
     result = StepResult(artifact=ref(), metrics={"auc": 0.7}, facts={"epochs": epochs})
     tracker.log_step(request, result)
     tracker.log_step(request, result)
