@@ -33,9 +33,7 @@ def model_status(board: StatusBoard, name: str, version: int | None) -> Any:
         raise not_found(f"Could not find any versions of model {name}")
     response = get_model_status_pb2.GetModelStatusResponse()
     for status in statuses:
-        entry = response.model_version_status.add(
-            version=status.version, state=int(status.state)
-        )
+        entry = response.model_version_status.add(version=status.version, state=int(status.state))
         entry.status.error_code = int(status.code)
         entry.status.error_message = status.message
     return response

@@ -36,9 +36,7 @@ def run(flags: ServerFlags) -> None:
         BadDefinitionError: The configuration is wrong and will not be read again.
         UnavailableError: A port is taken.
     """
-    tf.get_logger().setLevel(
-        logging.ERROR
-    )  # the session loader is deprecated in every line
+    tf.get_logger().setLevel(logging.ERROR)  # the session loader is deprecated in every line
     asyncio.run(_serve(flags))
 
 
@@ -68,18 +66,12 @@ async def _listen(
     if flags.port:
         pool = ThreadPoolExecutor(flags.grpc_max_threads, thread_name_prefix="grpc")
         prediction = PredictionService(manager, metrics, pool)
-        grpc_server = await open_grpc(
-            flags.host, flags.port, prediction, ModelService(manager)
-        )
+        grpc_server = await open_grpc(flags.host, flags.port, prediction, ModelService(manager))
     if flags.rest_api_port:
         pool = ThreadPoolExecutor(flags.rest_api_num_threads, thread_name_prefix="rest")
         api = RestApi(manager, metrics, pool, flags.rest_api_timeout_in_ms / 1000)
-        http_runner = await open_http(
-            flags.host, flags.rest_api_port, api.handle, DRAIN_SECONDS
-        )
-    polling = asyncio.create_task(
-        _poll(config_file, flags.model_config_file_poll_wait_seconds)
-    )
+        http_runner = await open_http(flags.host, flags.rest_api_port, api.handle, DRAIN_SECONDS)
+    polling = asyncio.create_task(_poll(config_file, flags.model_config_file_poll_wait_seconds))
     print(_ready_line(flags), flush=True)
     await ended.wait()
     _log.info("Draining for up to %g s, then leaving", DRAIN_SECONDS)
@@ -117,9 +109,7 @@ def _configure(flags: ServerFlags, manager: ServableManager) -> ConfigFile | Non
             config_file.load()
         return config_file
     except ServingError as error:
-        raise BadDefinitionError(
-            f"Cannot start with this model configuration: {error}"
-        ) from error
+        raise BadDefinitionError(f"Cannot start with this model configuration: {error}") from error
 
 
 async def _poll(config_file: ConfigFile | None, seconds: float) -> None:

@@ -80,11 +80,10 @@ def config_from_proto(message: Any) -> ServerConfig:
     """
     if message.WhichOneof("config") != "model_config_list":
         raise invalid_argument(
-            "Only ModelConfigList is currently supported: write `model_config_list {}` for no models"
+            "Only ModelConfigList is currently supported: "
+            "write `model_config_list {}` for no models"
         )
-    models = tuple(
-        _model_from_proto(model) for model in message.model_config_list.config
-    )
+    models = tuple(_model_from_proto(model) for model in message.model_config_list.config)
     _refuse_duplicates(models)
     return ServerConfig(models)
 
@@ -101,9 +100,7 @@ def read_config_file(path: Path) -> ServerConfig:
     except FileNotFoundError as error:
         raise ServingError(StatusCode.NOT_FOUND, f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ServingError(
-            StatusCode.FAILED_PRECONDITION, f"{path}: {error}"
-        ) from error
+        raise ServingError(StatusCode.FAILED_PRECONDITION, f"{path}: {error}") from error
     except ServingError as error:
         raise ServingError(error.code, f"{path}: {error.message}") from error
 

@@ -48,9 +48,7 @@ def parse_flags(arguments: Sequence[str]) -> ServerFlags:
     if flags.port == 0 and flags.rest_api_port == 0:
         parser.error("--port and --rest_api_port are both 0: nothing to listen on")
     if flags.port == flags.rest_api_port:
-        parser.error(
-            f"--port and --rest_api_port are both {flags.port}: they must differ"
-        )
+        parser.error(f"--port and --rest_api_port are both {flags.port}: they must differ")
     return flags
 
 
@@ -69,12 +67,8 @@ def _parser() -> argparse.ArgumentParser:
 def _add_network(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("network")
     threads = 4 * (os.cpu_count() or 1)
-    group.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (%(default)s)"
-    )
-    group.add_argument(
-        "--port", type=int, default=8500, help="gRPC port; 0 for none (%(default)s)"
-    )
+    group.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    group.add_argument("--port", type=int, default=8500, help="gRPC port; 0 for none (%(default)s)")
     group.add_argument(
         "--rest_api_port",
         type=int,
@@ -103,9 +97,7 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("models")
-    group.add_argument(
-        "--model_config_file", type=Path, help="ModelServerConfig as protobuf text"
-    )
+    group.add_argument("--model_config_file", type=Path, help="ModelServerConfig as protobuf text")
     group.add_argument(
         "--model_config_file_poll_wait_seconds",
         type=_seconds,
@@ -113,9 +105,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         help="pause between two looks at that file; 0 reads it once (%(default)s)",
     )
     group.add_argument("--model_name", default="default", help="name of a single model")
-    group.add_argument(
-        "--model_base_path", type=Path, help="absolute folder of a single model"
-    )
+    group.add_argument("--model_base_path", type=Path, help="absolute folder of a single model")
     group.add_argument(
         "--file_system_poll_wait_seconds",
         type=_seconds,

@@ -27,9 +27,7 @@ from nightshift.serving.prediction import find_signature, predict
 from nightshift.serving.signature import Signature, Tensor
 from nightshift.serving.tensor_proto import tensor_from_proto, tensor_to_proto
 
-_GRPC_CODES: Final[dict[int, grpc.StatusCode]] = {
-    code.value[0]: code for code in grpc.StatusCode
-}
+_GRPC_CODES: Final[dict[int, grpc.StatusCode]] = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
@@ -41,23 +39,19 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         pool: Threads for predictions.
     """
 
-    def __init__(
-        self, manager: ServableManager, metrics: Metrics, pool: Executor
-    ) -> None:
+    def __init__(self, manager: ServableManager, metrics: Metrics, pool: Executor) -> None:
         self._manager = manager
         self._metrics = metrics
         self._pool = pool
 
-    async def Predict(self, request: Any, context: Any) -> Any:
+    async def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Run one signature of one version."""
         started = time.perf_counter()
         name, code = request.model_spec.name, StatusCode.OK
         try:
             loop = asyncio.get_running_loop()
             response = await loop.run_in_executor(self._pool, self._predict, request)
-            self._metrics.request_latency(
-                time.perf_counter() - started, name, "Predict", "GRPC"
-            )
+            self._metrics.request_latency(time.perf_counter() - started, name, "Predict", "GRPC")
             return response
         except ServingError as error:
             code = error.code
@@ -65,7 +59,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         finally:
             self._metrics.request(name, code)
 
-    async def GetModelMetadata(self, request: Any, context: Any) -> Any:
+    async def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
         """The signatures of one version."""
         try:
             return self._metadata(request)
@@ -83,12 +77,8 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
     def _predict(self, request: Any) -> Any:
         name, version, label = _model_spec(request)
         with self._manager.handle(name, version, label) as servable:
-            signature = find_signature(
-                servable.model, request.model_spec.signature_name
-            )
-            inputs = {
-                a: tensor_from_proto(a, proto) for a, proto in request.inputs.items()
-            }
+            signature = find_signature(servable.model, request.model_spec.signature_name)
+            inputs = {a: tensor_from_proto(a, proto) for a, proto in request.inputs.items()}
             types = {alias: proto.dtype for alias, proto in request.inputs.items()}
             started = time.perf_counter()
             outputs = predict(
@@ -116,7 +106,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
     def __init__(self, manager: ServableManager) -> None:
         self._manager = manager
 
-    async def GetModelStatus(self, request: Any, context: Any) -> Any:
+    async def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
         """The state of one version, or of all versions, of a model."""
         try:
             name, version, _ = _model_spec(request)
@@ -124,7 +114,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
         except ServingError as error:
             await _abort(context, error)
 
-    async def HandleReloadConfigRequest(self, request: Any, context: Any) -> Any:
+    async def HandleReloadConfigRequest(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Replace the configuration; answers once every new model has a version AVAILABLE."""
         try:
             await asyncio.to_thread(self._reload, request)
@@ -138,10 +128,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. "
                 "Only ModelConfigList is currently supported"
             )
-        config = config_from_proto(request.config)
-        known = {model.name for model in self._manager.config.models}
-        self._manager.apply(config)
-        self._manager.wait_for({model.name for model in config.models} - known)
+        self._manager.apply_and_wait(config_from_proto(request.config))
 
 
 def _model_spec(request: Any) -> tuple[str, int | None, str | None]:
@@ -158,9 +145,7 @@ def _model_spec(request: Any) -> tuple[str, int | None, str | None]:
             return spec.name, None, None
 
 
-def _response(
-    name: str, version: int, signature: Signature, outputs: dict[str, Tensor]
-) -> Any:
+def _response(name: str, version: int, signature: Signature, outputs: dict[str, Tensor]) -> Any:
     response = predict_pb2.PredictResponse()
     response.model_spec.name = name
     response.model_spec.version.value = version

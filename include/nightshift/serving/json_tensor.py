@@ -63,13 +63,12 @@ def flatten(value: Any, shape: tuple[int, ...], spec: TensorSpec) -> list[Any]:
         ServingError: INVALID_ARGUMENT for lists of unequal length or depth, or a value of another
             type; UNIMPLEMENTED for a type that JSON cannot carry.
     """
-    allowed = _PYTHON_TYPES.get(spec.data_type)
-    if allowed is None:
+    if spec.data_type not in _PYTHON_TYPES:
         raise unimplemented(
             f"Conversion of JSON Value: {debug_text(value)} to type: {spec.type_name}"
         )
     flat: list[Any] = []
-    _fill(value, 0, shape, spec, allowed, flat)
+    _fill(value, 0, shape, spec, flat)
     return flat
 
 
@@ -80,7 +79,7 @@ def to_tensor(flat: list[Any], shape: tuple[int, ...], spec: TensorSpec) -> Tens
         ServingError: INVALID_ARGUMENT where an integer is outside the range of its type.
     """
     if spec.is_string:
-        tensor = np.empty(len(flat), dtype=object)
+        tensor: Tensor = np.empty(len(flat), dtype=object)
         tensor[:] = flat
         return tensor.reshape(shape)
     try:
@@ -93,11 +92,7 @@ def to_tensor(flat: list[Any], shape: tuple[int, ...], spec: TensorSpec) -> Tens
 
 def is_base64(value: Any) -> bool:
     """Whether a JSON value is `{"b64": "<text>"}` and nothing more."""
-    return (
-        isinstance(value, dict)
-        and len(value) == 1
-        and isinstance(value.get("b64"), str)
-    )
+    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
 
 
 def debug_text(value: Any) -> str:
@@ -106,12 +101,7 @@ def debug_text(value: Any) -> str:
 
 
 def _fill(
-    value: Any,
-    level: int,
-    shape: tuple[int, ...],
-    spec: TensorSpec,
-    allowed: frozenset[type],
-    flat: list[Any],
+    value: Any, level: int, shape: tuple[int, ...], spec: TensorSpec, flat: list[Any]
 ) -> None:
     if not isinstance(value, list):
         if level != len(shape):
@@ -119,7 +109,7 @@ def _fill(
                 f"JSON Value: {debug_text(value)} found at incorrect level: {level + 1} "
                 f"in the JSON DOM. Expected at level: {len(shape)}"
             )
-        flat.append(_checked(value, spec, allowed))
+        flat.append(_checked(value, spec))
         return
     if level >= len(shape):
         raise invalid_argument(
@@ -130,23 +120,22 @@ def _fill(
             f"Encountered list at unexpected size: {len(value)} at level: {level} "
             f"expected size: {shape[level]}"
         )
-    if (
-        level == len(shape) - 1
-        and not spec.is_string
-        and allowed.issuperset(map(type, value))
-    ):
-        flat.extend(
-            value
-        )  # the whole innermost list at once: pixels come by the hundred
+    if level == len(shape) - 1 and _all_plain(value, spec):
+        flat.extend(value)  # the whole innermost list at once: pixels come by the hundred
         return
     for element in value:
-        _fill(element, level + 1, shape, spec, allowed, flat)
+        _fill(element, level + 1, shape, spec, flat)
 
 
-def _checked(value: Any, spec: TensorSpec, allowed: frozenset[type]) -> Any:
+def _all_plain(values: list[Any], spec: TensorSpec) -> bool:
+    """Whether values can be taken as they are; strings have to be encoded first."""
+    return not spec.is_string and _PYTHON_TYPES[spec.data_type].issuperset(map(type, values))
+
+
+def _checked(value: Any, spec: TensorSpec) -> Any:
     if spec.is_string and isinstance(value, dict):
         return _decode_base64(value)
-    if type(value) not in allowed:
+    if type(value) not in _PYTHON_TYPES[spec.data_type]:
         raise _type_error(value, spec)
     return _encode_text(value, spec) if spec.is_string else value
 
@@ -155,9 +144,7 @@ def _encode_text(value: str, spec: TensorSpec) -> bytes:
     try:
         return value.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise _type_error(
-            value.encode("ascii", "backslashreplace").decode(), spec
-        ) from error
+        raise _type_error(value.encode("ascii", "backslashreplace").decode(), spec) from error
 
 
 def _decode_base64(value: dict[str, Any]) -> bytes:
@@ -179,9 +166,7 @@ def _out_of_range(flat: list[Any], spec: TensorSpec) -> Any:
             flat,
         )
     limits = np.iinfo(spec.numpy_type)
-    return next(
-        (value for value in flat if not limits.min <= value <= limits.max), flat
-    )
+    return next((value for value in flat if not limits.min <= value <= limits.max), flat)
 
 
 def _fits(value: int) -> bool:
@@ -215,6 +200,4 @@ def require_same_shape(want: tuple[int, ...], got: tuple[int, ...]) -> None:
             f"Expecting tensor size: {math.prod(want)} but got: {math.prod(got)}"
         )
     if want != got:
-        raise invalid_argument(
-            f"Expecting shape {shape_text(want)} but got: {shape_text(got)}"
-        )
+        raise invalid_argument(f"Expecting shape {shape_text(want)} but got: {shape_text(got)}")

@@ -32,9 +32,7 @@ async def open_grpc(
         UnavailableError: The address is taken.
     """
     server = grpc.aio.server(options=_GRPC_OPTIONS)
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        prediction, server
-    )
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(model, server)
     try:
         server.add_insecure_port(f"{host}:{port}")
@@ -44,17 +42,13 @@ async def open_grpc(
     return server
 
 
-async def open_http(
-    host: str, port: int, handler: Handler, drain_seconds: float
-) -> Any:
+async def open_http(host: str, port: int, handler: Handler, drain_seconds: float) -> Any:
     """Start to listen for HTTP.
 
     Raises:
         UnavailableError: The address is taken.
     """
-    runner = web.ServerRunner(
-        web.Server(handler, access_log=None), shutdown_timeout=drain_seconds
-    )
+    runner = web.ServerRunner(web.Server(handler, access_log=None), shutdown_timeout=drain_seconds)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
@@ -64,9 +58,7 @@ async def open_http(
     return runner
 
 
-async def drain(
-    grpc_server: Any | None, http_runner: Any | None, drain_seconds: float
-) -> None:
+async def drain(grpc_server: Any | None, http_runner: Any | None, drain_seconds: float) -> None:
     """Take no new requests, wait for those in flight, then close; never much longer than asked."""
     closing: list[Coroutine[Any, Any, Any]] = []
     if grpc_server is not None:

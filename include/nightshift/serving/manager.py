@@ -71,15 +71,12 @@ class ServableManager:
         self._serving: dict[str, dict[int, Servable]] = {}
         self._complaints: dict[str, str] = {}
         self._changed = threading.Condition()
+        self._configuring = threading.Lock()
         self._reconciling = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
-        self._loaders = ThreadPoolExecutor(
-            settings.load_threads, thread_name_prefix="load"
-        )
-        self._thread = threading.Thread(
-            target=self._keep_reconciling, name="manager", daemon=True
-        )
+        self._loaders = ThreadPoolExecutor(settings.load_threads, thread_name_prefix="load")
+        self._thread = threading.Thread(target=self._keep_reconciling, name="manager", daemon=True)
 
     @property
     def config(self) -> ServerConfig:
@@ -105,29 +102,21 @@ class ServableManager:
             ServingError: FAILED_PRECONDITION where a label names a version that is not AVAILABLE
                 and may not do so.
         """
-        with self._changed:
-            self._check_labels(config)
-            self._config = config
-        self._reconcile()
+        with self._configuring:
+            self._apply(config)
 
-    def wait_for(self, models: set[str]) -> None:
-        """Wait until some version of each model is AVAILABLE.
+    def apply_and_wait(self, config: ServerConfig) -> None:
+        """As `apply`, then wait until some version of each new model is AVAILABLE.
 
         Raises:
-            ServingError: UNKNOWN naming each model that has no version on disk or whose versions
-                all failed to load.
+            ServingError: As `apply`; UNKNOWN naming each new model that has no version on disk or
+                whose versions all failed to load.
         """
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._stopping or all(self._decided(name) for name in models)
-            )
-            missing = sorted(name for name in models if not self._serving.get(name))
-        if missing:
-            reasons = ", ".join(f"{{{name}{self._reason(name)}}}" for name in missing)
-            raise ServingError(
-                StatusCode.UNKNOWN,
-                f"{len(missing)} model(s) did not become available: {{{reasons}}}",
-            )
+        # No other configuration may come between, or the models waited for would be gone again.
+        with self._configuring:
+            known = {model.name for model in self._config.models}
+            self._apply(config)
+            self._wait_for({model.name for model in config.models} - known)
 
     def wait_for_first_attempts(self) -> None:
         """Wait until every wanted version has loaded or failed once."""
@@ -173,9 +162,7 @@ class ServableManager:
             if wanted is None:
                 raise not_found(f"Servable not found for request: Latest({name})")
             if wanted not in available:
-                raise not_found(
-                    f"Servable not found for request: Specific({name}, {wanted})"
-                )
+                raise not_found(f"Servable not found for request: Specific({name}, {wanted})")
             servable = available[wanted]
             servable.acquire()
             return servable
@@ -207,6 +194,12 @@ class ServableManager:
 
     # Bringing memory in line with configuration and disk
 
+    def _apply(self, config: ServerConfig) -> None:
+        with self._changed:
+            self._check_labels(config)
+            self._config = config
+        self._reconcile()
+
     def _keep_reconciling(self) -> None:
         while not self._stopping:
             self._wake.wait(self._pause())
@@ -218,18 +211,14 @@ class ServableManager:
         """Seconds until the next look at the disk or the next retry; None waits for a wake."""
         waits = [self._settings.poll_seconds] if self._settings.poll_seconds > 0 else []
         with self._changed:
-            retries = [
-                s.retry_at for s in self._tracked.values() if s.retry_at is not None
-            ]
+            retries = [s.retry_at for s in self._tracked.values() if s.retry_at is not None]
         waits += [max(at - time.monotonic(), 0.01) for at in retries]
         return min(waits, default=None)
 
     def _reconcile(self) -> None:
         with self._reconciling:
             config = self._config
-            aspired = {
-                model.name: self._versions_wanted(model) for model in config.models
-            }
+            aspired = {model.name: self._versions_wanted(model) for model in config.models}
             with self._changed:
                 self._aspired = aspired
                 self._begin_loads()
@@ -242,9 +231,7 @@ class ServableManager:
             on_disk = find_versions(model.base_path)
         except OSError as error:
             # A base path that is away for a moment must not unload what serves.
-            self._complain(
-                model.name, f"Could not list base path {model.base_path}: {error}"
-            )
+            self._complain(model.name, f"Could not list base path {model.base_path}: {error}")
             return self._aspired.get(model.name, {})
         chosen = model.policy.choose(on_disk)
         if chosen:
@@ -296,16 +283,12 @@ class ServableManager:
             elif servable.retry_at is not None:
                 servable.retry_at = None
                 self._forget(servable)
-            elif servable.state is ModelState.AVAILABLE and self._may_unload(
-                servable.name
-            ):
+            elif servable.state is ModelState.AVAILABLE and self._may_unload(servable.name):
                 self._begin_unload(servable)
 
     def _may_unload(self, name: str) -> bool:
         aspired = self._aspired.get(name, {})
-        return not aspired or any(
-            version in self._serving.get(name, {}) for version in aspired
-        )
+        return not aspired or any(version in self._serving.get(name, {}) for version in aspired)
 
     def _load(self, servable: Servable) -> None:
         if not self._enter_loading(servable):
@@ -315,7 +298,7 @@ class ServableManager:
             replayed = servable.load(self._settings.threads, self._metrics)
         except ServingError as error:
             self._load_failed(servable, error)
-        except Exception as error:  # noqa: BLE001 (it must end in END, whatever is in the files)
+        except Exception as error:
             _log.exception("Loading %s failed in an unforeseen way", servable)
             self._load_failed(servable, ServingError(StatusCode.INTERNAL, repr(error)))
         else:
@@ -389,11 +372,22 @@ class ServableManager:
 
     # Waiting
 
+    def _wait_for(self, models: set[str]) -> None:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._stopping or all(self._decided(name) for name in models)
+            )
+            missing = sorted(name for name in models if not self._serving.get(name))
+        if missing:
+            reasons = ", ".join(f"{{{name}{self._reason(name)}}}" for name in missing)
+            raise ServingError(
+                StatusCode.UNKNOWN,
+                f"{len(missing)} model(s) did not become available: {{{reasons}}}",
+            )
+
     def _decided(self, name: str) -> bool:
         """Whether a model serves, or has no version left that may yet load."""
-        versions = [
-            servable for (model, _), servable in self._tracked.items() if model == name
-        ]
+        versions = [servable for (model, _), servable in self._tracked.items() if model == name]
         return bool(self._serving.get(name)) or all(
             servable.state is ModelState.END for servable in versions
         )
@@ -407,7 +401,4 @@ class ServableManager:
 
 
 def _attempted(servable: Servable) -> bool:
-    return (
-        servable.state in (ModelState.AVAILABLE, ModelState.END)
-        or servable.failed_loads > 0
-    )
+    return servable.state in (ModelState.AVAILABLE, ModelState.END) or servable.failed_loads > 0

@@ -40,8 +40,7 @@ class Counter:
             counts = sorted(self._counts.items())
         head = [f"# TYPE {self._name} counter"] if counts else []
         return head + [
-            f"{self._name}{{{_labels(self._labels, values)}}} {count}"
-            for values, count in counts
+            f"{self._name}{{{_labels(self._labels, values)}}} {count}" for values, count in counts
         ]
 
 
@@ -94,9 +93,7 @@ class Metrics:
     """All metrics of one server."""
 
     def __init__(self) -> None:
-        self._requests = Counter(
-            ":tensorflow:serving:request_count", ("model_name", "status")
-        )
+        self._requests = Counter(":tensorflow:serving:request_count", ("model_name", "status"))
         self._request_latency = Histogram(
             ":tensorflow:serving:request_latency", ("model_name", "API", "entrypoint")
         )
@@ -114,9 +111,7 @@ class Metrics:
         """A request ended with this code."""
         self._requests.add(model, code.name)
 
-    def request_latency(
-        self, seconds: float, model: str, api: str, entrypoint: str
-    ) -> None:
+    def request_latency(self, seconds: float, model: str, api: str, entrypoint: str) -> None:
         """A request succeeded after this long, from its arrival to its answer."""
         self._request_latency.observe(seconds * 1e6, model, api, entrypoint)
 

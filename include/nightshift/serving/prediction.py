@@ -51,8 +51,7 @@ def predict(
     """
     _check_names(signature, inputs)
     bound = {
-        alias: _checked(spec, inputs, types, signature)
-        for alias, spec in signature.inputs.items()
+        alias: _checked(spec, inputs, types, signature) for alias, spec in signature.inputs.items()
     }
     wanted = _wanted_outputs(signature, output_filter)
     outputs = model.run(signature, bound)
@@ -103,9 +102,7 @@ def _check_names(signature: Signature, inputs: Iterable[str]) -> None:
     )
 
 
-def _wanted_outputs(
-    signature: Signature, output_filter: Sequence[str]
-) -> Sequence[str]:
+def _wanted_outputs(signature: Signature, output_filter: Sequence[str]) -> Sequence[str]:
     seen: set[str] = set()
     for alias in output_filter:
         if alias not in signature.outputs:

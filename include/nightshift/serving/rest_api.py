@@ -117,9 +117,7 @@ class RestApi:
         except ServingError as error:
             code, body = error.code, error_body(error.message)
         self._metrics.request(name, code)
-        return web.Response(
-            status=code.http_status, body=body, content_type="application/json"
-        )
+        return web.Response(status=code.http_status, body=body, content_type="application/json")
 
     async def _dispatch(self, target: Target, request: web.BaseRequest) -> bytes:
         match target.verb:
@@ -130,17 +128,13 @@ class RestApi:
             case "":
                 return self._status(target)
             case verb:
-                raise unimplemented(
-                    f"{verb} is not implemented by this server; use predict"
-                )
+                raise unimplemented(f"{verb} is not implemented by this server; use predict")
 
     async def _predict_in_pool(self, target: Target, body: bytes) -> bytes:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout):
-                return await loop.run_in_executor(
-                    self._pool, self._predict, target, body
-                )
+                return await loop.run_in_executor(self._pool, self._predict, target, body)
         except TimeoutError as error:
             raise deadline_exceeded(
                 f"Predict of model {target.name} took longer than {self._timeout:g} s "
@@ -149,15 +143,11 @@ class RestApi:
 
     def _predict(self, target: Target, body: bytes) -> bytes:
         parsed = parse_body(body)
-        with self._manager.handle(
-            target.name, target.version, target.label
-        ) as servable:
+        with self._manager.handle(target.name, target.version, target.label) as servable:
             signature = _signature(servable, parsed.signature_name)
             inputs = tensors_from_body(parsed, signature)
             started = time.perf_counter()
-            outputs = predict(
-                servable.model, signature, inputs, signature.input_types()
-            )
+            outputs = predict(servable.model, signature, inputs, signature.input_types())
             self._metrics.runtime_latency(time.perf_counter() - started, target.name)
         return body_from_tensors(outputs, parsed.format)
 
@@ -169,9 +159,7 @@ class RestApi:
         return text.encode()
 
     def _metadata(self, target: Target) -> bytes:
-        with self._manager.handle(
-            target.name, target.version, target.label
-        ) as servable:
+        with self._manager.handle(target.name, target.version, target.label) as servable:
             spec = {
                 "name": servable.name,
                 "signature_name": "",
@@ -228,7 +216,5 @@ def _signature(servable: Servable, name: str) -> Signature:
     wanted = name or DEFAULT_SIGNATURE
     signature = servable.model.signatures.get(wanted)
     if signature is None:
-        raise invalid_argument(
-            f'Serving signature name: "{wanted}" not found in signature def'
-        )
+        raise invalid_argument(f'Serving signature name: "{wanted}" not found in signature def')
     return signature

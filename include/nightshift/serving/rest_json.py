@@ -111,9 +111,7 @@ def body_from_tensors(outputs: dict[str, Tensor], body_format: BodyFormat) -> by
 
 def error_body(message: str) -> bytes:
     """The body of every REST error."""
-    return json.dumps({"error": message}, indent=4, ensure_ascii=False).encode(
-        "utf-8", "replace"
-    )
+    return json.dumps({"error": message}, indent=4, ensure_ascii=False).encode("utf-8", "replace")
 
 
 # Requests
@@ -131,9 +129,7 @@ def _parse_object(body: bytes) -> dict[str, Any]:
             f"JSON Parse error: Invalid encoding in string. at offset: {error.start}"
         ) from error
     except json.JSONDecodeError as error:
-        raise invalid_argument(
-            f"JSON Parse error: {error.msg} at offset: {error.pos}"
-        ) from error
+        raise invalid_argument(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
     except (RecursionError, ValueError) as error:
         raise invalid_argument(f"JSON Parse error: {error} at offset: 0") from error
     if not isinstance(document, dict):
@@ -148,9 +144,7 @@ def _require_rows(document: dict[str, Any]) -> None:
             f"JSON Value: {debug_text(document)} Expecting 'instances' to be an list/array"
         )
     if not rows:
-        raise invalid_argument(
-            f"JSON Value: {debug_text(document)} No values in 'instances' array"
-        )
+        raise invalid_argument(f"JSON Value: {debug_text(document)} No values in 'instances' array")
 
 
 def _tensors_from_rows(rows: list[Any], signature: Signature) -> dict[str, Tensor]:
@@ -192,15 +186,11 @@ class _Batch:
 
 def _add_named_row(row: Any, index: int, batches: dict[str, _Batch]) -> None:
     if not _is_named(row):
-        raise invalid_argument(
-            f"Expecting object but got list at item {index} of input list"
-        )
+        raise invalid_argument(f"Expecting object but got list at item {index} of input list")
     for alias, value in row.items():
         try:
             if alias not in batches:
-                raise invalid_argument(
-                    f"JSON object: does not have named input: {alias}"
-                )
+                raise invalid_argument(f"JSON object: does not have named input: {alias}")
             batches[alias].add(value)
         except ServingError as error:
             raise invalid_argument(
@@ -216,9 +206,7 @@ def _add_named_row(row: Any, index: int, batches: dict[str, _Batch]) -> None:
 
 def _add_plain_row(row: Any, index: int, batches: dict[str, _Batch]) -> None:
     if _is_named(row):
-        raise invalid_argument(
-            f"Expecting value/list but got object at item {index} of input list"
-        )
+        raise invalid_argument(f"Expecting value/list but got object at item {index} of input list")
     try:
         next(iter(batches.values())).add(row)
     except ServingError as error:
@@ -229,10 +217,7 @@ def _add_plain_row(row: Any, index: int, batches: dict[str, _Batch]) -> None:
 
 def _tensors_from_columns(columns: Any, signature: Signature) -> dict[str, Tensor]:
     if _is_named(columns):
-        return {
-            alias: _named_column(columns, spec)
-            for alias, spec in signature.inputs.items()
-        }
+        return {alias: _named_column(columns, spec) for alias, spec in signature.inputs.items()}
     if len(signature.inputs) > 1:
         raise invalid_argument(
             "inputs is a plain value/list, but expecting an object as multiple "
@@ -285,10 +270,7 @@ def _whole(alias: str, tensor: Tensor) -> str:
 
 
 def _object(names: list[str], values: list[str]) -> str:
-    pairs = (
-        f"            {name}: {value}"
-        for name, value in zip(names, values, strict=True)
-    )
+    pairs = (f"            {name}: {value}" for name, value in zip(names, values, strict=True))
     return "        {\n" + ",\n".join(pairs) + "\n        }"
 
 

@@ -83,9 +83,7 @@ class LoadedModel:
             options.run_options.inter_op_thread_pool = _CALLING_THREAD
         with self._lock:
             if signature.name not in self._callables:
-                self._callables[signature.name] = (
-                    self._session._make_callable_from_options(options)
-                )
+                self._callables[signature.name] = self._session._make_callable_from_options(options)
             return self._callables[signature.name]
 
 
@@ -122,9 +120,7 @@ def _session_config(threads: ThreadSettings) -> Any:
 def _load_error(path: Path, error: Exception) -> ServingError:
     if isinstance(error, tf.errors.OpError):
         return error_from_tensorflow(error)
-    if not any(
-        (path / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt")
-    ):
+    if not any((path / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt")):
         return not_found(
             f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +12,7 @@ from tensorflow.core.framework import types_pb2
 
 DEFAULT_SIGNATURE: Final = "serving_default"
 
-Tensor = NDArray[Any]
+Tensor: TypeAlias = NDArray[Any]
 """A numpy array; strings are object arrays of `bytes`."""
 
 
@@ -52,8 +52,7 @@ class TensorSpec:
         if self.shape is None:
             return True
         return len(self.shape) == len(shape) and all(
-            want is None or want == got
-            for want, got in zip(self.shape, shape, strict=True)
+            want is None or want == got for want, got in zip(self.shape, shape, strict=True)
         )
 
     def shape_text(self) -> str:
@@ -109,9 +108,7 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 def _specs(tensors: Any) -> dict[str, TensorSpec]:
     return {
-        alias: TensorSpec(
-            alias, tensors[alias].name, tensors[alias].dtype, _shape(tensors[alias])
-        )
+        alias: TensorSpec(alias, tensors[alias].name, tensors[alias].dtype, _shape(tensors[alias]))
         for alias in sorted(tensors)
     }
 

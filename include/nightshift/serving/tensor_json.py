@@ -44,10 +44,7 @@ def _nested(tokens: list[str], shape: tuple[int, ...]) -> str:
     if len(shape) == 1:
         return "[" + ", ".join(tokens) + "]"
     size = math.prod(shape[1:])
-    parts = (
-        _nested(tokens[at * size : (at + 1) * size], shape[1:])
-        for at in range(shape[0])
-    )
+    parts = (_nested(tokens[at * size : (at + 1) * size], shape[1:]) for at in range(shape[0]))
     return "[" + ", ".join(parts) + "]"
 
 
@@ -62,9 +59,7 @@ def _value_tokens(flat: Tensor, as_bytes: bool) -> list[str]:
         case "O" | "S":
             return [_string_token(value, as_bytes) for value in flat.tolist()]
         case _:
-            raise invalid_argument(
-                f"Failed to write JSON value for tensor type: {flat.dtype}"
-            )
+            raise invalid_argument(f"Failed to write JSON value for tensor type: {flat.dtype}")
 
 
 def _float_tokens(flat: Tensor) -> list[str]:

@@ -60,9 +60,7 @@ def _parse(record: bytes, file: Path) -> Any:
     try:
         return prediction_log_pb2.PredictionLog.FromString(record)
     except DecodeError as error:
-        raise invalid_argument(
-            f"Failed to parse warmup record from {file}: {error}"
-        ) from error
+        raise invalid_argument(f"Failed to parse warmup record from {file}: {error}") from error
 
 
 def _replay(model: LoadedModel, log: Any) -> None:
@@ -73,10 +71,7 @@ def _replay(model: LoadedModel, log: Any) -> None:
     predict(
         model,
         find_signature(model, request.model_spec.signature_name),
-        {
-            alias: tensor_from_proto(alias, proto)
-            for alias, proto in request.inputs.items()
-        },
+        {alias: tensor_from_proto(alias, proto) for alias, proto in request.inputs.items()},
         {alias: proto.dtype for alias, proto in request.inputs.items()},
         tuple(request.output_filter),
     )

@@ -60,8 +60,6 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
         "--allow_version_labels_for_unavailable_models",
         "--max_num_load_retries=0",
     )
-    with server_process(
-        folder / "server.log", rest=rest, grpc=grpc, options=options
-    ) as server:
+    with server_process(folder / "server.log", rest=rest, grpc=grpc, options=options) as server:
         wait_until_ready(server)
         yield Endpoint(f"http://127.0.0.1:{rest}", f"127.0.0.1:{grpc}", models)

@@ -61,11 +61,7 @@ def model_entry(
         'model_platform: "tensorflow"',
     ]
     if versions:
-        policy = (
-            "specific { "
-            + " ".join(f"versions: {version}" for version in versions)
-            + " }"
-        )
+        policy = "specific { " + " ".join(f"versions: {version}" for version in versions) + " }"
     if policy:
         lines.append("model_version_policy { " + policy + " }")
     for label, version in (labels or {}).items():
@@ -151,9 +147,7 @@ def build_slow(path: Path) -> None:
     _save(path, serving_default=_function(slow, steps=_spec(tf.int64)))
 
 
-def add_warmup(
-    path: Path, model: str, inputs: Mapping[str, Any], *, records: int = 2
-) -> None:
+def add_warmup(path: Path, model: str, inputs: Mapping[str, Any], *, records: int = 2) -> None:
     """Give a SavedModel recorded requests, as TensorFlow Serving replays them after a load."""
     log = prediction_log_pb2.PredictionLog()
     request: predict_pb2.PredictRequest = log.predict_log.request
@@ -173,8 +167,7 @@ def _spec(dtype: Any, shape: Sequence[int | None] = (None,)) -> Any:
 
 def _function(body: Any, **inputs: Any) -> Any:
     specs = {
-        name: tf.TensorSpec(shape, dtype, name=name)
-        for name, (dtype, shape) in inputs.items()
+        name: tf.TensorSpec(shape, dtype, name=name) for name, (dtype, shape) in inputs.items()
     }
     return tf.function(body).get_concrete_function(**specs)
 

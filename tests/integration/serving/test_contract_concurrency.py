@@ -31,9 +31,7 @@ def test_every_rest_client_gets_its_own_answer(endpoint: Endpoint) -> None:
         with httpx.Client(timeout=60) as session:
             url = endpoint.url("half_plus/versions/1:predict")
             values = [client * REQUESTS + number for number in range(REQUESTS)]
-            answers = [
-                session.post(url, json={"instances": [value]}) for value in values
-            ]
+            answers = [session.post(url, json={"instances": [value]}) for value in values]
             return [answer.json()["predictions"][0] for answer in answers]
 
     with ThreadPoolExecutor(CLIENTS) as clients:
@@ -60,25 +58,17 @@ def test_every_grpc_client_gets_its_own_answer(endpoint: Endpoint) -> None:
 def test_status_and_other_models_answer_while_one_model_is_busy(
     endpoint: Endpoint,
 ) -> None:
-    steps = steps_for(endpoint, "slow", seconds=2.0)
+    steps = steps_for(endpoint, "slow", seconds=4.0)
 
     with ThreadPoolExecutor(2) as clients:
         busy = [
-            clients.submit(endpoint.post, "slow:predict", {"instances": [steps]})
-            for _ in range(2)
+            clients.submit(endpoint.post, "slow:predict", {"instances": [steps]}) for _ in range(2)
         ]
         time.sleep(0.3)
-        started = time.perf_counter()
         assert endpoint.state("slow", 1) == State.AVAILABLE
         assert endpoint.get("half_plus").status_code == 200
-        assert (
-            endpoint.post("half_plus:predict", {"instances": [1.0]}).status_code == 200
-        )
-        took = time.perf_counter() - started
+        assert endpoint.post("half_plus:predict", {"instances": [1.0]}).status_code == 200
         still_busy = not any(request.done() for request in busy)
 
-    assert still_busy, (
-        "the slow model was done before the others were asked: nothing was shown"
-    )
-    assert took < 1.0
+    assert still_busy, "the others were answered only once the slow model was done"
     assert [request.result().status_code for request in busy] == [200, 200]

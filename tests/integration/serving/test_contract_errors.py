@@ -41,9 +41,7 @@ def test_rest_target_that_is_not_there(
 ) -> None:
     answer = endpoint.post(f"{target}:predict", {"instances": [1.0]})
 
-    assert (answer.status_code, sense in answer.json()["error"]) == (status, True), (
-        answer.text
-    )
+    assert (answer.status_code, sense in answer.json()["error"]) == (status, True), answer.text
 
 
 @pytest.mark.parametrize(
@@ -81,9 +79,7 @@ def test_rest_body_that_one_float_input_cannot_take(
 ) -> None:
     answer = endpoint.post("half_plus:predict", body)
 
-    assert (answer.status_code, sense in answer.json()["error"]) == (400, True), (
-        answer.text
-    )
+    assert (answer.status_code, sense in answer.json()["error"]) == (400, True), answer.text
 
 
 @pytest.mark.parametrize(
@@ -102,14 +98,10 @@ def test_rest_body_that_one_float_input_cannot_take(
         (1.0, "instances is a plain list, but expecting list of objects"),
     ],
 )
-def test_rest_row_that_does_not_fit_its_signature(
-    endpoint: Endpoint, row: Any, sense: str
-) -> None:
+def test_rest_row_that_does_not_fit_its_signature(endpoint: Endpoint, row: Any, sense: str) -> None:
     answer = endpoint.post("delay:predict", {"instances": [row]})
 
-    assert (answer.status_code, sense in answer.json()["error"]) == (400, True), (
-        answer.text
-    )
+    assert (answer.status_code, sense in answer.json()["error"]) == (400, True), answer.text
 
 
 def test_rest_rows_of_different_shape(endpoint: Endpoint) -> None:
@@ -134,16 +126,12 @@ def test_rest_output_without_a_batch_cannot_be_written_as_rows(
     assert "has no shape information" in answer.json()["error"]
 
 
-@pytest.mark.parametrize(
-    "path", ["half_plus:explain", "half_plus", "half_plus/versions/x:predict"]
-)
+@pytest.mark.parametrize("path", ["half_plus:explain", "half_plus", "half_plus/versions/x:predict"])
 def test_rest_path_that_is_none(endpoint: Endpoint, path: str) -> None:
     answer = endpoint.post(path, {"instances": [1.0]})
 
     assert answer.status_code == 400
-    assert answer.json()["error"].startswith(
-        "Malformed request: POST /v1/models/half_plus"
-    )
+    assert answer.json()["error"].startswith("Malformed request: POST /v1/models/half_plus")
 
 
 def test_rest_status_of_what_was_never_there(endpoint: Endpoint) -> None:
@@ -236,9 +224,7 @@ def test_grpc_unknown_output(endpoint: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("fields", [[], ["weights"]])
-def test_grpc_metadata_field_that_is_none(
-    endpoint: Endpoint, fields: list[str]
-) -> None:
+def test_grpc_metadata_field_that_is_none(endpoint: Endpoint, fields: list[str]) -> None:
     request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=fields)
     request.model_spec.name = "half_plus"
 

@@ -39,32 +39,22 @@ def probabilities(endpoint: Endpoint) -> Any:
     return outputs["probability"].numpy()
 
 
-def test_rest_rows_give_the_model_s_own_answers(
-    endpoint: Endpoint, probabilities: Any
-) -> None:
+def test_rest_rows_give_the_model_s_own_answers(endpoint: Endpoint, probabilities: Any) -> None:
     answer = endpoint.post("delay:predict", {"instances": ROWS})
 
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("application/json")
-    np.testing.assert_allclose(
-        answer.json()["predictions"], probabilities, rtol=0, atol=1e-6
-    )
+    np.testing.assert_allclose(answer.json()["predictions"], probabilities, rtol=0, atol=1e-6)
 
 
-def test_rest_columns_give_the_model_s_own_answers(
-    endpoint: Endpoint, probabilities: Any
-) -> None:
+def test_rest_columns_give_the_model_s_own_answers(endpoint: Endpoint, probabilities: Any) -> None:
     answer = endpoint.post("delay:predict", {"inputs": COLUMNS})
 
     assert answer.status_code == 200, answer.text
-    np.testing.assert_allclose(
-        answer.json()["outputs"], probabilities, rtol=0, atol=1e-6
-    )
+    np.testing.assert_allclose(answer.json()["outputs"], probabilities, rtol=0, atol=1e-6)
 
 
-def test_grpc_gives_the_model_s_own_answers(
-    endpoint: Endpoint, probabilities: Any
-) -> None:
+def test_grpc_gives_the_model_s_own_answers(endpoint: Endpoint, probabilities: Any) -> None:
     response = endpoint.predict(
         predict_request(
             "delay",
@@ -84,9 +74,7 @@ def test_grpc_gives_the_model_s_own_answers(
 def test_a_float32_survives_the_way_through_json(endpoint: Endpoint) -> None:
     values = floats(0.1, 1 / 3, 1e-30, 16777216, 3e38, 1.1754944e-38)
 
-    answer = endpoint.post(
-        "half_plus/versions/1:predict", {"instances": values.tolist()}
-    )
+    answer = endpoint.post("half_plus/versions/1:predict", {"instances": values.tolist()})
 
     assert np.array_equal(floats(*answer.json()["predictions"]), values * 0.5 + 2)
 
@@ -109,9 +97,7 @@ def test_nan_and_infinity_come_and_go_as_words(endpoint: Endpoint) -> None:
 def test_several_outputs_come_as_one_object_per_row(endpoint: Endpoint) -> None:
     rows = [[1, 2, 3], [0, 0, 0.5]]
 
-    predictions = endpoint.post("answers:predict", {"instances": rows}).json()[
-        "predictions"
-    ]
+    predictions = endpoint.post("answers:predict", {"instances": rows}).json()["predictions"]
 
     raw = {"b64": base64.b64encode(b"\xff\x00").decode()}
     assert predictions == [
@@ -154,9 +140,9 @@ def test_strings_may_come_as_base64(endpoint: Endpoint) -> None:
     plain = {"carrier": "UA", "distance": 1.0, "hour": 1, "weight": [1.0]}
     encoded = {**plain, "carrier": {"b64": base64.b64encode(b"UA").decode()}}
 
-    predictions = endpoint.post(
-        "delay:predict", {"instances": [plain, encoded]}
-    ).json()["predictions"]
+    predictions = endpoint.post("delay:predict", {"instances": [plain, encoded]}).json()[
+        "predictions"
+    ]
 
     assert predictions[0] == predictions[1]
 
@@ -223,13 +209,9 @@ def test_a_client_that_asks_before_it_sends_its_body_is_told_to_go_on(
 ) -> None:
     host, port = endpoint.rest.removeprefix("http://").split(":")
     body = b'{"instances": [2.0]}'
-    head = (
-        f"Host: {host}\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
+    head = f"Host: {host}\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection((host, int(port)), timeout=10) as connection:
-        connection.sendall(
-            f"POST /v1/models/half_plus:predict HTTP/1.1\r\n{head}".encode()
-        )
+        connection.sendall(f"POST /v1/models/half_plus:predict HTTP/1.1\r\n{head}".encode())
         assert connection.recv(4096).startswith(b"HTTP/1.1 100 ")
         connection.sendall(body)
         assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")

@@ -48,9 +48,7 @@ def test_rest_metadata_shows_the_signature(endpoint: Endpoint) -> None:
         "signature_name": "",
         "version": "1",
     }
-    signature = metadata["metadata"]["signature_def"]["signature_def"][
-        "serving_default"
-    ]
+    signature = metadata["metadata"]["signature_def"]["signature_def"]["serving_default"]
     assert signature["method_name"] == "tensorflow/serving/predict"
     assert {name: tensor["dtype"] for name, tensor in signature["inputs"].items()} == {
         "carrier": "DT_STRING",
@@ -58,9 +56,7 @@ def test_rest_metadata_shows_the_signature(endpoint: Endpoint) -> None:
         "hour": "DT_INT64",
         "weight": "DT_DOUBLE",
     }
-    assert [
-        dim["size"] for dim in signature["inputs"]["weight"]["tensor_shape"]["dim"]
-    ] == [
+    assert [dim["size"] for dim in signature["inputs"]["weight"]["tensor_shape"]["dim"]] == [
         "-1",
         "1",
     ]
@@ -73,9 +69,7 @@ def test_rest_metadata_of_a_label(endpoint: Endpoint) -> None:
 
 
 def test_grpc_metadata_holds_the_signatures(endpoint: Endpoint) -> None:
-    request = get_model_metadata_pb2.GetModelMetadataRequest(
-        metadata_field=["signature_def"]
-    )
+    request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
     request.model_spec.name = "answers"
 
     response = endpoint.metadata(request)
@@ -124,14 +118,8 @@ def test_metrics_hold_a_latency_histogram_per_entrypoint(endpoint: Endpoint) -> 
 
 
 def _count(page: str, model: str, status: str) -> int:
-    line = (
-        f':tensorflow:serving:request_count{{model_name="{model}",status="{status}"}} '
-    )
+    line = f':tensorflow:serving:request_count{{model_name="{model}",status="{status}"}} '
     return next(
-        (
-            int(text.removeprefix(line))
-            for text in page.splitlines()
-            if text.startswith(line)
-        ),
+        (int(text.removeprefix(line)) for text in page.splitlines() if text.startswith(line)),
         0,
     )

@@ -54,14 +54,8 @@ def test_a_model_added_to_the_file_is_served_and_one_removed_is_not(
         assert _prediction(endpoint, base_path.name) == 5.0
 
     endpoint.wait_for_state(base_path.name, 1, State.END)
-    assert (
-        endpoint.status(base_path.name, 1).model_version_status[0].status.error_code
-        == 0
-    )
-    assert (
-        endpoint.post(f"{base_path.name}:predict", {"instances": [0.0]}).status_code
-        == 404
-    )
+    assert endpoint.status(base_path.name, 1).model_version_status[0].status.error_code == 0
+    assert endpoint.post(f"{base_path.name}:predict", {"instances": [0.0]}).status_code == 404
 
 
 def test_the_latest_version_takes_over_without_a_failed_request(
@@ -72,9 +66,10 @@ def test_the_latest_version_takes_over_without_a_failed_request(
     name = base_path.name
     with endpoint.also_serving(model_entry(name, base_path)):
         endpoint.wait_for_state(name, 1, State.AVAILABLE)
-        done = threading.Event()
+        asked, done = threading.Event(), threading.Event()
         with ThreadPoolExecutor(1) as client:
-            answers = client.submit(_ask_until, endpoint, name, done)
+            answers = client.submit(_ask_until, endpoint, name, asked, done)
+            assert asked.wait(30)
             (base_path / "half-written").rename(base_path / "2")
             endpoint.wait_for_state(name, 2, State.AVAILABLE)
             endpoint.wait_for_state(name, 1, State.END)
@@ -84,31 +79,28 @@ def test_the_latest_version_takes_over_without_a_failed_request(
         assert _prediction(endpoint, name) == 2.0
 
 
-def _ask_until(endpoint: Endpoint, name: str, done: threading.Event) -> list[float]:
+def _ask_until(
+    endpoint: Endpoint, name: str, asked: threading.Event, done: threading.Event
+) -> list[float]:
     answers = []
     while not done.is_set():
         answers.append(_prediction(endpoint, name))
+        asked.set()
     return [*answers, _prediction(endpoint, name)]
 
 
-def test_a_folder_that_is_no_number_is_no_version(
-    endpoint: Endpoint, base_path: Path
-) -> None:
+def test_a_folder_that_is_no_number_is_no_version(endpoint: Endpoint, base_path: Path) -> None:
     build_half_plus(base_path / "1", 1.0)
     build_half_plus(base_path / "2.partial", 2.0)
 
-    with endpoint.also_serving(
-        model_entry(base_path.name, base_path, policy="all { }")
-    ):
+    with endpoint.also_serving(model_entry(base_path.name, base_path, policy="all { }")):
         endpoint.wait_for_state(base_path.name, 1, State.AVAILABLE)
         statuses = endpoint.status(base_path.name).model_version_status
 
     assert [status.version for status in statuses] == [1]
 
 
-def test_the_policy_latest_n_keeps_the_n_highest(
-    endpoint: Endpoint, base_path: Path
-) -> None:
+def test_the_policy_latest_n_keeps_the_n_highest(endpoint: Endpoint, base_path: Path) -> None:
     for version in (1, 2, 10):
         build_half_plus(base_path / str(version), float(version))
     entry = model_entry(base_path.name, base_path, policy="latest { num_versions: 2 }")
@@ -141,9 +133,7 @@ def test_a_broken_version_ends_with_an_error_and_harms_nobody(
         (base_path / "2").rename(base_path / "withdrawn")
 
 
-def test_an_empty_version_folder_is_a_failed_load(
-    endpoint: Endpoint, base_path: Path
-) -> None:
+def test_an_empty_version_folder_is_a_failed_load(endpoint: Endpoint, base_path: Path) -> None:
     (base_path / "1").mkdir()
 
     with endpoint.also_serving(model_entry(base_path.name, base_path)):
@@ -173,9 +163,7 @@ def test_the_versions_named_take_over_from_those_named_before(
         assert _prediction(endpoint, name) == 2.0
 
 
-def test_a_request_in_flight_outlives_its_version(
-    endpoint: Endpoint, base_path: Path
-) -> None:
+def test_a_request_in_flight_outlives_its_version(endpoint: Endpoint, base_path: Path) -> None:
     build_slow(base_path / "1")
     name = base_path.name
     with (
@@ -229,14 +217,10 @@ def test_a_warm_up_request_that_fails_keeps_the_version_out(
         endpoint.wait_for_state(base_path.name, 1, State.END)
         failed = endpoint.status(base_path.name, 1).model_version_status[0].status
 
-    assert failed.error_code == 3, (
-        "float64 warm-up records cannot be fed to a float32 input"
-    )
+    assert failed.error_code == 3, "float64 warm-up records cannot be fed to a float32 input"
 
 
-def test_good_warm_up_requests_let_the_version_through(
-    endpoint: Endpoint, base_path: Path
-) -> None:
+def test_good_warm_up_requests_let_the_version_through(endpoint: Endpoint, base_path: Path) -> None:
     build_half_plus(base_path / "1", 1.0)
     path = base_path / "1"
     add_warmup(path, base_path.name, {"x": floats(1.0)})
@@ -255,9 +239,7 @@ def test_reload_request_answers_when_the_new_model_serves(
     endpoint: Endpoint, base_path: Path
 ) -> None:
     build_half_plus(base_path / "1", 1.0)
-    request = _reload_request(
-        base_config(endpoint.models, model_entry(base_path.name, base_path))
-    )
+    request = _reload_request(base_config(endpoint.models, model_entry(base_path.name, base_path)))
 
     endpoint.reload(request)
 
@@ -267,10 +249,7 @@ def test_reload_request_answers_when_the_new_model_serves(
         State.UNLOADING,
         State.END,
     )
-    assert (
-        endpoint.status(base_path.name, 1).model_version_status[0].status.error_code
-        == 0
-    )
+    assert endpoint.status(base_path.name, 1).model_version_status[0].status.error_code == 0
     endpoint.wait_for_state(base_path.name, 1, State.END)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from nightshift.serving.config import (
     ModelConfig,
     ServerConfig,
@@ -91,8 +92,8 @@ def test_an_empty_list_serves_nothing() -> None:
             "Model a requests unsupported platform torch",
         ),
         (
-            'model_config_list { config { name: "a" base_path: "a" model_platform: "tensorflow" } }',
-            "Expected model a to have an absolute path or URI; got base_path()=a",
+            'model_config_list { config { name: "a" base_path: "b" model_platform: "tensorflow"}}',
+            "Expected model a to have an absolute path or URI; got base_path()=b",
         ),
     ],
 )

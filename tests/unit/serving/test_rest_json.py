@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
+from hypothesis.extra.numpy import array_shapes, arrays
+from tensorflow.core.framework import types_pb2
+
 from nightshift.serving.errors import ServingError, StatusCode
 from nightshift.serving.rest_json import (
     BodyFormat,
@@ -19,15 +21,11 @@ from nightshift.serving.rest_json import (
     tensors_from_body,
 )
 from nightshift.serving.signature import Signature, TensorSpec
-from tensorflow.core.framework import types_pb2
 
 
 def signature(**inputs: int) -> Signature:
     """A signature with inputs of these types, any shape."""
-    specs = {
-        name: TensorSpec(name, f"{name}:0", dtype, None)
-        for name, dtype in inputs.items()
-    }
+    specs = {name: TensorSpec(name, f"{name}:0", dtype, None) for name, dtype in inputs.items()}
     return Signature("serving_default", specs, {})
 
 
@@ -35,6 +33,10 @@ FLOAT = signature(x=types_pb2.DT_FLOAT)
 INT64 = signature(x=types_pb2.DT_INT64)
 STRING = signature(x=types_pb2.DT_STRING)
 NAMED = signature(a=types_pb2.DT_STRING, b=types_pb2.DT_INT64)
+
+
+def _types(*types: Any) -> Any:
+    return st.sampled_from([np.dtype(type_) for type_ in types])
 
 
 def read(body: Any, to: Signature) -> dict[str, Any]:
@@ -63,19 +65,14 @@ def test_columns_keep_their_own_shapes() -> None:
     assert (tensors["a"].shape, tensors["b"].shape) == ((1, 2), ())
 
 
-def test_a_column_named_like_no_input_is_left_alone_as_tensorflow_serving_does() -> (
-    None
-):
+def test_a_column_named_like_no_input_is_left_alone_as_tensorflow_serving_does() -> None:
     assert set(read({"inputs": {"a": ["x"], "b": [1], "c": [2]}}, NAMED)) == {"a", "b"}
 
 
 def test_base64_stands_for_bytes_anywhere_a_string_may_stand() -> None:
     encoded = {"b64": "/wA="}
 
-    assert (
-        read({"instances": [encoded, [encoded][0]]}, STRING)["x"].tolist()
-        == [b"\xff\x00"] * 2
-    )
+    assert read({"instances": [encoded, [encoded][0]]}, STRING)["x"].tolist() == [b"\xff\x00"] * 2
     assert read({"inputs": [[encoded], ["t"]]}, STRING)["x"].tolist() == [
         [b"\xff\x00"],
         [b"t"],
@@ -84,9 +81,7 @@ def test_base64_stands_for_bytes_anywhere_a_string_may_stand() -> None:
 
 def test_a_whole_number_is_a_float_but_a_float_is_no_integer() -> None:
     assert read({"instances": [3]}, FLOAT)["x"].dtype == np.float32
-    with pytest.raises(
-        ServingError, match="JSON Value: 3.0 Type: Number is not of expected type"
-    ):
+    with pytest.raises(ServingError, match=r"JSON Value: 3\.0 Type: Number is not of"):
         read({"instances": [3.0]}, INT64)
 
 
@@ -111,23 +106,21 @@ def test_hostile_bodies_are_the_sender_s_fault(body: bytes) -> None:
 
 
 @given(
-    arrays.arrays(
-        st.sampled_from([np.float32, np.float64]),
-        arrays.array_shapes(min_dims=1, max_dims=3, max_side=4),
+    arrays(
+        _types(np.float32, np.float64),
+        array_shapes(min_dims=1, max_dims=3, max_side=4),
     )
 )
 def test_floats_read_back_as_they_were(values: Any) -> None:
     body = json.loads(body_from_tensors({"y": values}, BodyFormat.ROW))
 
-    assert np.array_equal(
-        np.array(body["predictions"], values.dtype), values, equal_nan=True
-    )
+    assert np.array_equal(np.array(body["predictions"], values.dtype), values, equal_nan=True)
 
 
 @given(
-    arrays.arrays(
-        st.sampled_from([np.int32, np.int64, np.uint8, np.bool_]),
-        arrays.array_shapes(min_dims=1, max_dims=3, max_side=4),
+    arrays(
+        _types(np.int32, np.int64, np.uint8, np.bool_),
+        array_shapes(min_dims=1, max_dims=3, max_side=4),
     )
 )
 def test_whole_numbers_and_truth_values_read_back_as_they_were(values: Any) -> None:
@@ -138,12 +131,10 @@ def test_whole_numbers_and_truth_values_read_back_as_they_were(values: Any) -> N
 
 @given(st.lists(st.binary(max_size=8), min_size=1, max_size=4))
 def test_bytes_outputs_read_back_as_they_were(values: list[bytes]) -> None:
-    tensor = np.empty(len(values), object)
+    tensor: Any = np.empty(len(values), object)
     tensor[:] = values
 
-    answer = json.loads(body_from_tensors({"y_bytes": tensor}, BodyFormat.ROW))[
-        "predictions"
-    ]
+    answer = json.loads(body_from_tensors({"y_bytes": tensor}, BodyFormat.ROW))["predictions"]
 
     assert read({"instances": answer}, STRING)["x"].tolist() == values
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from nightshift.serving.errors import ServingError
 from nightshift.serving.rest_api import Target, parse_target
 

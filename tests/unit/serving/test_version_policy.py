@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from nightshift.serving.version_policy import (
     AllVersions,
     LatestVersions,
@@ -24,14 +25,12 @@ from nightshift.serving.version_policy import (
         (SpecificVersions(frozenset({1, 9, 11})), {1, 9}),
     ],
 )
-def test_policy_chooses_from_what_is_on_disk(
-    policy: VersionPolicy, chosen: set[int]
-) -> None:
+def test_policy_chooses_from_what_is_on_disk(policy: VersionPolicy, chosen: set[int]) -> None:
     assert policy.choose([1, 9, 10]) == chosen
 
 
 def test_only_numeric_folders_are_versions(tmp_path: Path) -> None:
-    for name in ("1", "007", "2.partial", "tmp-3", "-4", "９", str(2**63)):
+    for name in ("1", "007", "2.partial", "tmp-3", "-4", "\N{FULLWIDTH DIGIT NINE}", str(2**63)):
         (tmp_path / name).mkdir()
     (tmp_path / "5").touch()
 
