@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 from typer.core import TyperGroup
 
-from nightshift.command import demo, pipelines, releases, retraining, stack, testing
+from nightshift.command import building, demo, pipelines, releases, retraining, stack, testing
 from nightshift.command.display import errors
 from nightshift.errors import NightshiftError
 from nightshift.stack.runtime_build import BuildError
@@ -85,6 +85,7 @@ app.command(rich_help_panel=_WORK)(releases.rollback)
 app.command(rich_help_panel=_AUTHOR)(pipelines.new)
 app.command(rich_help_panel=_AUTHOR)(pipelines.check)
 app.command(rich_help_panel=_AUTHOR)(testing.test)
+app.command(rich_help_panel=_AUTHOR)(building.build)
 
 
 def show_error(error: BaseException) -> None:

@@ -4,15 +4,42 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
+
+import typer
 
 from nightshift.command.display import console, heading, since, watch_board
+from nightshift.errors import BadDefinitionError
 from nightshift.stack.board import Board, Part, Phase
 from nightshift.stack.runtime_build import BuildError, RuntimeBuild
-from nightshift.stack.settings import StackSettings
+from nightshift.stack.settings import StackSettings, current_settings
 
 RUNTIMES = ("airflow", "ml", "validation")
 """What the stack needs beside ``tools``, which this command itself runs in."""
 _OVERLAYS = {"testing": "ml"}
+
+
+def build(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUNTIME]…", help="Which; default: all.")
+    ] = None,
+) -> None:
+    """Build the runtimes without starting anything. What is built and current is left alone.
+
+    Examples:
+
+      ./nightshift build
+
+      NIGHTSHIFT_RUNTIMES=/opt/runtimes ./nightshift build ml validation
+    """
+    known = (*RUNTIMES, *_OVERLAYS)
+    if unknown := sorted(set(names or ()) - set(known)):
+        raise BadDefinitionError(
+            f"There is no runtime {', '.join(unknown)}. There are: {', '.join(known)}."
+        )
+    settings = current_settings()
+    ensure_runtimes(settings, tuple(names or known))
+    console.print(f"Runtimes are in {settings.runtimes}")
 
 
 def ensure_runtimes(settings: StackSettings, names: tuple[str, ...] = RUNTIMES) -> None:
@@ -21,6 +48,8 @@ def ensure_runtimes(settings: StackSettings, names: tuple[str, ...] = RUNTIMES) 
     Raises:
         BuildError: One or more could not be built; the others are kept.
     """
+    for base in {_OVERLAYS[name] for name in names if name in _OVERLAYS} - set(names):
+        names = (base, *names)
     builds = [build_of(settings, name) for name in names]
     stale = [build for build in builds if not build.is_current()]
     if not stale:
@@ -46,9 +75,15 @@ def build_of(settings: StackSettings, name: str) -> RuntimeBuild:
 
 
 def _build_all(builds: list[RuntimeBuild], board: Board) -> list[BuildError]:
+    overlays = [build for build in builds if build.overlay]
+    bases = [build for build in builds if not build.overlay]
+    problems: list[BuildError] = []
     with ThreadPoolExecutor(len(builds)) as pool:
-        outcomes = list(pool.map(lambda build: _build_one(build, board), builds))
-    return [outcome for outcome in outcomes if outcome]
+        # Overlays need the Python that they are laid over.
+        for stage in (bases, overlays):
+            outcomes = pool.map(lambda build: _build_one(build, board), stage)
+            problems += [outcome for outcome in outcomes if outcome]
+    return problems
 
 
 def _build_one(build: RuntimeBuild, board: Board) -> BuildError | None:

@@ -5,29 +5,25 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 
 from nightshift.errors import UnavailableError
 from nightshift.release.envoy import Address, EnvoyLayout, Upstream, write_files
 from nightshift.release.record import Colour
 from nightshift.stack.airflow_api import AirflowApi
+from nightshift.stack.buckets import make_buckets
 from nightshift.stack.environment import (
-    BUCKETS,
-    LAKE_BUCKET,
-    REGION,
     airflow_database,
     airflow_environment,
     airflow_login_file,
     base_environment,
     pools,
+    s3_environment,
 )
 from nightshift.stack.passwords import write_private
 from nightshift.stack.processes import Preparation
 from nightshift.stack.runtime_build import STAMP
 from nightshift.stack.settings import StackSettings
 from nightshift.stack.supervision import log_of
-
-_BUCKET_SECONDS = 30.0
 
 
 def prepare(what: Preparation, settings: StackSettings) -> None:
@@ -37,7 +33,7 @@ def prepare(what: Preparation, settings: StackSettings) -> None:
         NightshiftError: It could not be done; the message says why.
     """
     {
-        Preparation.BUCKETS: make_buckets,
+        Preparation.BUCKETS: lambda settings: make_buckets(s3_environment(settings)),
         Preparation.AIRFLOW_DATABASE: migrate_airflow,
         Preparation.AIRFLOW_POOLS: make_pools,
     }[what](settings)
@@ -74,39 +70,6 @@ def envoy_layout(settings: StackSettings) -> EnvoyLayout:
         },
         folder=settings.data / "envoy",
     )
-
-
-def make_buckets(settings: StackSettings) -> None:
-    """All buckets, and versions kept in the lake's: a snapshot pins what it read."""
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://127.0.0.1:{settings.ports.s3}",
-        aws_access_key_id=settings.passwords.s3_access_key,
-        aws_secret_access_key=settings.passwords.s3_secret_key,
-        region_name=REGION,
-        config=Config(proxies={}, s3={"addressing_style": "path"}),
-    )
-    deadline = time.monotonic() + _BUCKET_SECONDS
-    while True:
-        try:
-            there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
-            for name in BUCKETS:
-                if name not in there:
-                    client.create_bucket(Bucket=name)
-            client.put_bucket_versioning(
-                Bucket=LAKE_BUCKET, VersioningConfiguration={"Status": "Enabled"}
-            )
-        except (BotoCoreError, ClientError) as error:
-            # Right after its start the server answers, but may not yet have a volume.
-            if time.monotonic() > deadline:
-                raise UnavailableError(f"The buckets could not be made: {error}") from None
-            time.sleep(0.3)
-        else:
-            return
 
 
 def migrate_airflow(settings: StackSettings) -> None:

@@ -122,7 +122,7 @@ class RuntimeBuild:
 
     def _create_with_pip(self) -> None:
         try:
-            venv.create(self.folder, with_pip=True)
+            venv.create(self.folder, with_pip=True, symlinks=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise _explained(self.name, str(error), error) from error
         pip: list[str | Path] = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
