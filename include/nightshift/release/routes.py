@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from enum import IntEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -33,6 +34,14 @@ _RETRY = {
     "num_retries": 2,
     "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
 }
+
+
+class _Grpc(IntEnum):
+    """The gRPC status codes that Envoy answers with itself."""
+
+    INVALID_ARGUMENT = 3
+    NOT_FOUND = 5
+    UNAVAILABLE = 14
 
 
 class PipelineRoute(BaseModel):
@@ -117,7 +126,8 @@ def _rest(routes: Sequence[PipelineRoute]) -> list[dict[str, Any]]:
     for route in routes:
         # The name must end where a segment or a verb does: `flights` is not `flights2`.
         path = f"/v1/models/{re.escape(route.pipeline)}([/:].*)?"
-        found.append({"match": {"safe_regex": {"regex": path}}, **_action(route, "rest")})
+        action = _forward(route, "rest") or _rest_answer(503, _not_released(route))
+        found.append({"match": {"safe_regex": {"regex": path}}, **action})
     return found
 
 
@@ -126,24 +136,31 @@ def _grpc(routes: Sequence[PipelineRoute]) -> list[dict[str, Any]]:
     names = ", ".join(route.pipeline for route in routes) or "none yet"
     foreign = {
         "match": _grpc_match({"name": PIPELINE_HEADER, "present_match": True}),
-        **_answer(404, f"no pipeline has the name that {PIPELINE_HEADER} says; there are: {names}"),
+        **_grpc_answer(
+            _Grpc.NOT_FOUND,
+            f"no pipeline has the name that {PIPELINE_HEADER} says; there are: {names}",
+        ),
     }
     by_authority = [
         _grpc_route(r, _header(":authority", f"{re.escape(r.pipeline)}([.:].*)?")) for r in routes
     ]
+    return [*by_header, foreign, *by_authority, _grpc_unnamed(routes, names)]
+
+
+def _grpc_unnamed(routes: Sequence[PipelineRoute], names: str) -> dict[str, Any]:
     if len(routes) == 1:
-        rest = _grpc_route(routes[0])
-    else:
-        why = (
-            f"name the pipeline by the header {PIPELINE_HEADER} or by the channel's authority "
-            f"(grpc.default_authority); there are: {names}"
-        )
-        rest = {"match": _grpc_match(), **_answer(400 if routes else 503, why)}
-    return [*by_header, foreign, *by_authority, rest]
+        return _grpc_route(routes[0])
+    why = (
+        f"name the pipeline by the header {PIPELINE_HEADER} or by the channel's authority "
+        f"(grpc.default_authority); there are: {names}"
+    )
+    code = _Grpc.INVALID_ARGUMENT if routes else _Grpc.UNAVAILABLE
+    return {"match": _grpc_match(), **_grpc_answer(code, why)}
 
 
 def _grpc_route(route: PipelineRoute, *headers: dict[str, Any]) -> dict[str, Any]:
-    return {"match": _grpc_match(*headers), **_action(route, "grpc")}
+    unreleased = _grpc_answer(_Grpc.UNAVAILABLE, _not_released(route))
+    return {"match": _grpc_match(*headers), **(_forward(route, "grpc") or unreleased)}
 
 
 def _grpc_match(*headers: dict[str, Any]) -> dict[str, Any]:
@@ -154,9 +171,9 @@ def _header(name: str, regex: str) -> dict[str, Any]:
     return {"name": name, "string_match": {"safe_regex": {"regex": regex}}}
 
 
-def _action(route: PipelineRoute, protocol: str) -> dict[str, Any]:
+def _forward(route: PipelineRoute, protocol: str) -> dict[str, Any] | None:
     if not route.colours:
-        return _answer(503, f"no version of {route.pipeline} is released yet")
+        return None
     return {
         "route": {
             "timeout": _TIMEOUT,
@@ -178,19 +195,31 @@ def _action(route: PipelineRoute, protocol: str) -> dict[str, Any]:
     }
 
 
+def _not_released(route: PipelineRoute) -> str:
+    return f"no version of {route.pipeline} is released yet"
+
+
 def _nothing_here() -> dict[str, Any]:
     why = "nothing here; ask /v1/models/<pipeline> of a pipeline that has been released"
-    return {"match": {"prefix": "/"}, **_answer(404, why)}
+    return {"match": {"prefix": "/"}, **_rest_answer(404, why)}
 
 
-def _answer(status: int, message: str) -> dict[str, Any]:
-    # To a gRPC request Envoy sends this as grpc-status and grpc-message of its own accord.
+def _rest_answer(status: int, message: str) -> dict[str, Any]:
+    """An answer in the form that TensorFlow Serving gives its own errors."""
     return {
         "direct_response": {
             "status": status,
             "body": {"inline_string": json.dumps({"error": message})},
         },
         "response_headers_to_add": [_set("content-type", "application/json")],
+    }
+
+
+def _grpc_answer(code: _Grpc, message: str) -> dict[str, Any]:
+    """Envoy turns the body into grpc-message; of the HTTP status it would make another code."""
+    return {
+        "direct_response": {"status": 503, "body": {"inline_string": message}},
+        "response_headers_to_add": [_set("grpc-status", str(int(code)))],
     }
 
 
