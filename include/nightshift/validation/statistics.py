@@ -12,6 +12,7 @@ from nightshift.data.reader import download, read_snapshot, read_table
 from nightshift.definition.model import Dataset, Feature, Label
 from nightshift.errors import DigestMismatchError
 from nightshift.steps.contract import StepContext, StepOutcome, StepRequest
+from nightshift.validation import beam
 from nightshift.validation.findings import (
     Finding,
     Severity,
@@ -59,9 +60,10 @@ def run(context: StepContext) -> StepOutcome:
         BadDataError: The window, its holdout or one of its days breaks the schema.
         BadDefinitionError: ``schema.pbtxt`` is wrong.
     """
-    import_lean()
     request = context.request
     snapshot = read_snapshot(context.store, context.input("snapshot"))
+    if max(snapshot.rows(split) for split in Split) <= beam.ROWS_IN_MEMORY:
+        import_lean()
     schema, columns = _schema(request)
     train = download(snapshot, Split.TRAIN, context.work / "train")
     holdout = download(snapshot, Split.HOLDOUT, context.work / "holdout")
@@ -148,7 +150,7 @@ class _Reading:
 
 
 def _profile(snapshot: Snapshot, train: _Files, holdout: _Files, how: _Reading) -> Profiled:
-    from nightshift.validation import beam, profile
+    from nightshift.validation import profile
     from nightshift.validation.daily import DailyCheck
     from nightshift.validation.schema import limits_of
 
