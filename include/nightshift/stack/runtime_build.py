@@ -125,7 +125,14 @@ class RuntimeBuild:
             venv.create(self.folder, with_pip=True, symlinks=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise _explained(self.name, str(error), error) from error
-        pip: list[str | Path] = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip: list[str | Path] = [
+            self.python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
         self._run([*pip, "--require-hashes", "-r", self.locks / "bootstrap.txt"])
 
     def _install(self) -> None:
