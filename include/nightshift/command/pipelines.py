@@ -152,7 +152,7 @@ def _blanks(folder: Path) -> list[str]:
         for number, line in enumerate(
             (folder / file).read_text(encoding="utf-8", errors="replace").splitlines(), start=1
         )
-        if _BLANK.search(line) and not line.lstrip().startswith("#")
+        if _BLANK.search(line.partition("#")[0])  # a comment may speak of blanks
     ]
 
 

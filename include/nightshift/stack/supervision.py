@@ -126,6 +126,8 @@ def _value(value: str) -> str:
 
 
 def _quoted(part: str) -> str:
+    if "\n" in part:
+        raise BadDefinitionError(f"An argument with a line break: {part!r}")
     return _escaped(shlex.quote(part))
 
 

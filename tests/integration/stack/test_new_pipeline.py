@@ -22,8 +22,8 @@ def churn(tmp_path: Path) -> Path:
     folder = pipelines / "churn"
     definition, schema = folder / "pipeline.yaml", folder / "schema.pbtxt"
     definition.write_text(fill(definition.read_text()))
-    text = schema.read_text().replace("Fill in every BLANK", "")
-    schema.write_text(text.replace("BLANK", "plan", 1).replace("BLANK", "left", 1))
+    text = schema.read_text()
+    schema.write_text(text.replace('"BLANK"', '"plan"', 1).replace('"BLANK"', '"left"', 1))
     return folder
 
 

@@ -19,13 +19,12 @@ from nightshift.stack.runtime_build import default_root
 from nightshift.stack.settings import StackSettings
 from nightshift.stack.supervision import ProcessState, Supervisor, log_of
 
-# Overwrites its own environment, as a process does that sets its title, and has a child.
-_WITH_CHILD = """
-import ctypes, os, subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env={})
-print("child", child.pid, flush=True)
-time.sleep(600)
-"""
+# Its child has nothing of the stack's environment: so looks a process that sets its title.
+_WITH_CHILD = (
+    "import subprocess, sys, time; "
+    "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], env={}); "
+    "time.sleep(600)"
+)
 
 
 def free_port() -> int:

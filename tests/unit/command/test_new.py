@@ -74,4 +74,4 @@ def fill(text: str) -> str:
     }
     for field, word in words.items():
         text = re.sub(rf"(?m)^(\s*{field}: )BLANK", rf"\g<1>{word}", text)
-    return text.replace("  BLANK: string", "  plan: string").replace("Fill in every BLANK", "")
+    return text.replace("  BLANK: string", "  plan: string")

@@ -61,6 +61,12 @@ def test_what_the_supervisor_cannot_carry_is_refused(value: str, tmp_path: Path)
         render(StackSettings(tmp_path), (a_process(BAD=value),))
 
 
+def test_an_argument_with_a_line_break_is_refused(tmp_path: Path) -> None:
+    process = Process("one", "tools", ("python", "two\nlines"), "http://x")
+    with pytest.raises(BadDefinitionError):
+        render(StackSettings(tmp_path), (process,))
+
+
 def test_no_secret_is_on_a_command_line(tmp_path: Path) -> None:
     settings = StackSettings(tmp_path)
     lines = " ".join(" ".join(process.command) for process in processes(settings))
