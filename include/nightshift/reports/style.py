@@ -29,7 +29,7 @@ td{white-space:pre-line;overflow-wrap:anywhere}
 .bar i{position:absolute;left:0;top:3px;bottom:3px;background:var(--bar);border-radius:3px}
 .bar span{position:relative}
 .badge{display:inline-block;border:1px solid currentColor;border-radius:999px;padding:0 .6rem;
-font-size:.8rem;font-weight:600;line-height:1.5}
+font-size:.8rem;font-weight:600;line-height:1.5;white-space:nowrap}
 .badge.passed{color:var(--good)}.badge.warning{color:var(--warn)}.badge.failed{color:var(--bad)}
 .badge.skipped,.badge.info{color:var(--off)}
 figure{margin:.5rem 0}

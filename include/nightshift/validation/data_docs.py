@@ -8,6 +8,7 @@ nobody that it was opened: those tags go, and one small style sheet takes their 
 from __future__ import annotations
 
 import re
+from html import escape
 from pathlib import Path
 
 _STYLE_FILE = "static/styles/nightshift.css"
@@ -43,6 +44,7 @@ pre,code{background:#f6f7f9;white-space:pre-wrap;overflow-wrap:anywhere}
 
 def make_self_contained(site: Path) -> None:
     """Rewrite every page of a site so that it loads nothing from outside the site."""
+    (site / "index.html").write_text(_index(site), encoding="utf-8")
     style = site / _STYLE_FILE
     style.parent.mkdir(parents=True, exist_ok=True)
     style.write_text(_CSS, encoding="utf-8")
@@ -52,6 +54,30 @@ def make_self_contained(site: Path) -> None:
     for pattern in _UNUSED:
         for unused in site.rglob(pattern):
             unused.unlink()
+
+
+def _index(site: Path) -> str:
+    """The first page as plain links: the generated one builds its table by a script."""
+    results = "\n".join(_link(p, site) for p in sorted(site.glob("validations/**/*.html")))
+    suites = "\n".join(_link(p, site) for p in sorted(site.glob("expectations/**/*.html")))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Data Docs</title>'
+        "</head><body><h1>Data Docs</h1><p>What Great Expectations found.</p>"
+        f"<h2>Results</h2><ul>{results}</ul><h2>Rules</h2><ul>{suites}</ul></body></html>"
+    )
+
+
+def _link(page: Path, site: Path) -> str:
+    name = page.relative_to(site).as_posix()
+    parts = name.split("/")
+    title = parts[1].removesuffix(".html").replace("_", " ")
+    html = page.read_text(encoding="utf-8")
+    status = ""
+    if parts[0] == "validations":
+        failed = re.search(r"Status:.{0,200}?\bFailed\b", html, re.S)
+        word, colour = ("broken rules", "danger") if failed else ("all rules hold", "success")
+        status = f' <span class="badge badge-{colour}">{word}</span>'
+    return f'<li><a href="{escape(name)}">{escape(title)}</a>{status}</li>'
 
 
 def _rewrite(html: str, up: str) -> str:

@@ -8,6 +8,7 @@ ImportError; only a Beam pipeline needs some of them.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 
@@ -30,5 +31,7 @@ def import_lean() -> None:
     for name in _UNUSED:
         # None is Python's own mark for "not to be found"; what is imported already stays.
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+    # TensorFlow runs nothing here; its start-up lines about graphics cards would only hide ours.
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     # Each of these libraries foretells the end of Python 3.11's support, once per package.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\..*")

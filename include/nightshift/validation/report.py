@@ -66,9 +66,9 @@ def _findings(findings: Sequence[Finding]) -> Table | Text:
     if not findings:
         return Text("Nothing: every day keeps to the schema.")
     rows: list[Sequence[Cell]] = [
-        (_BADGES[f.severity], f.column, f.where, f.rule, f.value, f.limit, f.text) for f in findings
+        (_BADGES[f.severity], f.where, f.column, f.value, f.limit, f.text) for f in findings
     ]
-    return Table(("", "column", "where", "rule", "value", "limit", "finding"), rows)
+    return Table(("", "where", "column", "value", "limit", "finding"), rows)
 
 
 def _drift(snapshot: Snapshot, distances: Mapping[str, float]) -> list[Table | Text]:

@@ -26,3 +26,13 @@ def test_what_is_outside_goes_and_what_was_said_stays(tmp_path: Path) -> None:
     assert "<p>distance</p>" in html
     assert 'href="../static/styles/nightshift.css"' in html
     assert (tmp_path / "static/styles/nightshift.css").is_file()
+
+
+def test_the_first_page_links_to_every_other(tmp_path: Path) -> None:
+    for name in ("expectations/window.html", "validations/window/run/1/lake.html"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(PAGE)
+    make_self_contained(tmp_path)
+    index = (tmp_path / "index.html").read_text()
+    assert 'href="expectations/window.html"' in index
+    assert 'href="validations/window/run/1/lake.html"' in index
