@@ -24,6 +24,7 @@ from nightshift.evaluation.predictions import PREDICTIONS_FILE, Predictions, as_
 from nightshift.evaluation.result import METRICS_FILE, Evaluation
 from nightshift.steps.contract import StepContext, StepOutcome
 from nightshift.training.examples import ExampleReader, Examples
+from nightshift.training.lean_import import import_tensorflow
 
 REPORT_FILE = "report.html"
 _MODEL = "saved_model"
@@ -53,8 +54,7 @@ def run(context: StepContext) -> StepOutcome:
     started = time.monotonic()
     with ThreadPoolExecutor(1) as pool:
         fetching = pool.submit(_fetch, context, snapshot)
-        import tensorflow  # noqa: F401 - seconds in which the thread downloads
-
+        import_tensorflow()  # seconds in which the thread downloads
         seconds = {"import": round(time.monotonic() - started, 3)}
         fetched = fetching.result()
     predictions, version, no_champion = _predict(context, snapshot, reader, fetched)

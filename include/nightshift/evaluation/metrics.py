@@ -6,6 +6,8 @@ and raises ValueError where a score is not a finite number: NaN must never pass 
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +16,7 @@ LOG_LOSS_EPSILON = 1e-7
 
 THRESHOLD = 0.5
 
-Array = NDArray[np.floating | np.integer]
+Array: TypeAlias = NDArray[Any]
 
 
 def auc(labels: Array, scores: Array) -> float | None:
@@ -76,7 +78,7 @@ def roc(labels: Array, scores: Array) -> tuple[NDArray[np.float64], NDArray[np.f
         raise ValueError("a ROC curve needs both labels")
     order = np.argsort(-scores, kind="stable")
     ones, scores = ones[order], scores[order]
-    last_of_tie = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
+    last_of_tie: NDArray[np.intp] = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
     hits = np.cumsum(ones)[last_of_tie]
     alarms = last_of_tie + 1 - hits
     zero = np.zeros(1)

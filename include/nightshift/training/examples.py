@@ -70,7 +70,7 @@ class ExampleReader:
         """
         for file, path in files:
             for batch in iter_batches([(file, path)], self.columns):
-                yield self._checked(batch, file.key)
+                yield self.checked(batch, file.key)
 
     def examples(self, batch: pa.RecordBatch) -> Examples:
         """The arrays of one batch from :meth:`batches`."""
@@ -80,16 +80,10 @@ class ExampleReader:
             extras={name: batch.column(name) for name in self.extras},
         )
 
-    def _checked(self, batch: pa.RecordBatch, file: str) -> pa.RecordBatch:
+    def checked(self, batch: pa.RecordBatch, file: str) -> pa.RecordBatch:
+        """One raw batch as :meth:`batches` gives it; ``file`` is named in errors."""
         import pyarrow as pa
 
-        for name in self.columns:
-            if name not in batch.schema.names:
-                raise BadDataError(
-                    f"{file}: column {name!r} is missing; the file has {batch.schema.names}.",
-                    file=file,
-                    column=name,
-                )
         batch = _rows_with_label(batch, self.label, file)
         columns = {name: batch.column(name) for name in self.extras}
         for name, feature in self.features.items():

@@ -8,8 +8,9 @@ vector [rows] under its own name, so that a REST row is ``{"carrier": "AA", …}
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from contextlib import redirect_stdout
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,8 +42,19 @@ def export(model: tf_keras.Model, features: Mapping[str, Feature], folder: Path)
     archive = tf_keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(SIGNATURE, serve)
-    with redirect_stdout(io.StringIO()):  # it prints every captured tensor
+    with redirect_stdout(io.StringIO()), _errors_only("absl"):  # both list every tensor
         archive.write_out(str(folder))
+
+
+@contextmanager
+def _errors_only(logger: str) -> Iterator[None]:
+    chatty = logging.getLogger(logger)
+    before = chatty.level
+    chatty.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        chatty.setLevel(before)
 
 
 def write_warmup(folder: Path, model: str, requests: list[Mapping[str, np.ndarray]]) -> None:

@@ -23,6 +23,7 @@ from nightshift.steps.contract import StepContext, StepOutcome
 from nightshift.training.examples import ExampleReader, Examples, concatenate
 from nightshift.training.features import FeatureStatistics, compute_statistics
 from nightshift.training.keep import fits_in_memory
+from nightshift.training.lean_import import import_tensorflow
 
 if TYPE_CHECKING:
     import tf_keras
@@ -60,9 +61,7 @@ def run(context: StepContext) -> StepOutcome:
     snapshot = read_snapshot(context.store, context.input("snapshot"))
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(_read, snapshot, reader, context.work)
-        import tensorflow  # noqa: F401 - four seconds in which the thread downloads
-        import tf_keras  # noqa: F401
-
+        import_tensorflow()  # seconds in which the thread downloads
         laps.end("import")
         data = reading.result()
     laps.end("read")

@@ -1,0 +1,108 @@
+"""Fitting: reproducible to the last bit, talkative, and stopped when it diverges."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tf_keras
+
+from nightshift.definition.model import Training
+from nightshift.errors import BadDefinitionError
+from nightshift.training import fit as module
+from nightshift.training.dataset import Batches, from_files, from_memory
+from nightshift.training.features import compute_statistics
+from nightshift.training.fit import fit, seed_everything
+from nightshift.training.model_file import build_model
+from tests.unit.training.small_data import (
+    FEATURES,
+    MODEL,
+    READER,
+    columns,
+    examples,
+    write_files,
+)
+
+ROWS = 1003
+LOG = logging.getLogger("test")
+
+
+def _model(folder: Path, seed: int, text: str = MODEL, **parameters: float) -> tf_keras.Model:
+    seed_everything(seed)
+    pipeline = folder / "small"
+    pipeline.mkdir(exist_ok=True)
+    (pipeline / "model.py").write_text(text)
+    statistics = compute_statistics(READER.batches(_files(folder)), FEATURES)
+    return build_model(pipeline, statistics, parameters)
+
+
+def _files(folder: Path):  # type: ignore[no-untyped-def]
+    whole = columns(ROWS)
+    halves = [{n: v[:500] for n, v in whole.items()}, {n: v[500:] for n, v in whole.items()}]
+    return write_files(folder / "data", halves)
+
+
+def _memory(folder: Path, seed: int) -> Batches:
+    return from_memory(examples(ROWS), batch_size=64, epochs=2, seed=seed)
+
+
+def _streamed(folder: Path, seed: int) -> Batches:
+    return from_files(
+        READER, _files(folder), ROWS, batch_size=64, epochs=2, seed=seed, shuffle_rows=300
+    )
+
+
+def _weights(folder: Path, seed: int, make=_memory) -> list[np.ndarray]:  # type: ignore[no-untyped-def, type-arg]
+    model = _model(folder, seed)
+    fit(model, make(folder, seed), Training(epochs=2, seed=seed), LOG)
+    return model.get_weights()
+
+
+@pytest.mark.parametrize("make", [_memory, _streamed])
+def test_the_same_seed_gives_the_same_weights_to_the_bit(make, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    first, second = _weights(tmp_path, 1, make), _weights(tmp_path, 1, make)
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_another_seed_gives_another_model(tmp_path: Path) -> None:
+    first, second = _weights(tmp_path, 1), _weights(tmp_path, 2)
+    assert not all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_one_graph_per_epoch_learns_what_keras_own_loop_learns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = _weights(tmp_path, 1)
+    monkeypatch.setattr(module, "LONGEST_EXECUTION", 5)  # 16 steps: Keras' loop, in four parts
+    theirs = _weights(tmp_path, 1)
+    assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_it_learns(tmp_path: Path) -> None:
+    training = Training(epochs=10, learning_rate=0.01)
+    batches = from_memory(examples(ROWS), batch_size=64, epochs=10, seed=1)
+    epochs = fit(_model(tmp_path, 1), batches, training, LOG)
+    assert epochs[-1].auc > 0.9
+    assert epochs[-1].loss < epochs[0].loss
+
+
+def test_every_epoch_is_told_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "test")
+    epochs = fit(_model(tmp_path, 1), _memory(tmp_path, 1), Training(epochs=2), LOG)
+    assert [line.split(" loss")[0] for line in caplog.messages] == ["epoch 1/2", "epoch 2/2"]
+    assert f"loss {epochs[1].loss:.4f} auc {epochs[1].auc:.4f}" in caplog.messages[1]
+
+
+def test_a_loss_that_is_no_number_stops_training_in_its_epoch(tmp_path: Path) -> None:
+    model = _model(tmp_path, 1, MODEL, scale=float("inf"))
+    with pytest.raises(BadDefinitionError, match=r"epoch 1 of 2.*the loss is nan") as caught:
+        fit(model, _memory(tmp_path, 1), Training(epochs=2), LOG)
+    assert caught.value.facts["epoch"] == 1
+
+
+def test_a_value_outside_an_embedding_is_the_models_error(tmp_path: Path) -> None:
+    model = _model(tmp_path, 1, MODEL.replace("layers.Embedding(8, 2)", "layers.Embedding(3, 2)"))
+    with pytest.raises(BadDefinitionError, match=r"model.py.*could not fit.*indices"):
+        fit(model, _memory(tmp_path, 1), Training(epochs=2), LOG)
