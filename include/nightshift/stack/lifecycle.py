@@ -19,7 +19,7 @@ from nightshift.stack.settings import StackSettings
 from nightshift.stack.supervision import ProcessState, Supervisor, log_of
 
 _HEALTH_SECONDS = 180.0
-_POLL_SECONDS = 0.25
+_POLL_SECONDS = 0.5
 _LOG_LINES = 12
 
 

@@ -40,6 +40,7 @@ class Process:
         after: Processes and preparations that must be done before it starts.
         environment: Added to what every process has.
         stop_seconds: How long it may take to end before it is killed.
+        ends_last: Others finish their work with it: it is stopped once they have ended.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Process:
     after: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     stop_seconds: int = 15
+    ends_last: bool = False
 
 
 def processes(settings: StackSettings) -> tuple[Process, ...]:
@@ -100,6 +102,7 @@ def _seaweedfs(settings: StackSettings) -> Process:
             "AWS_SECRET_ACCESS_KEY": settings.passwords.s3_secret_key,
         },
         stop_seconds=30,
+        ends_last=True,
     )
 
 

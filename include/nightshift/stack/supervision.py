@@ -170,16 +170,6 @@ class Supervisor:
                     f"The process '{name}' could not be started: {fault.faultString}."
                 ) from None
 
-    def stop(self, name: str) -> None:
-        """Stop one process and its children; returns when they have ended."""
-        try:
-            self._call("stopProcess", name, True)
-        except xmlrpc.client.Fault as fault:
-            if fault.faultCode != _NOT_RUNNING:
-                raise UnavailableError(
-                    f"The process '{name}' could not be stopped: {fault.faultString}."
-                ) from None
-
     def infos(self) -> dict[str, ProcessInfo]:
         """Every supervised process by name.
 
@@ -195,11 +185,29 @@ class Supervisor:
     def shut_down(self) -> None:
         """Stop every process, then the supervisor; returns when it has ended or after a while."""
         pid = int(self._call("getPID"))
-        self._call("shutdown")
         longest = max((p.stop_seconds for p in self.declared), default=10)
         deadline = time.monotonic() + longest + 10
+        first = {process.name for process in self.declared if not process.ends_last}
+        for name, info in self.infos().items():
+            if name in first and info.pid:
+                self._stop_without_waiting(name)
+        while self._any_alive(first) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        self._call("shutdown")
         while _is_alive(pid) and time.monotonic() < deadline:
             time.sleep(0.1)
+
+    def _any_alive(self, names: set[str]) -> bool:
+        return any(info.pid for name, info in self.infos().items() if name in names)
+
+    def _stop_without_waiting(self, name: str) -> None:
+        try:
+            self._call("stopProcess", name, False)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != _NOT_RUNNING:
+                raise UnavailableError(
+                    f"The process '{name}' could not be stopped: {fault.faultString}."
+                ) from None
 
     def _start(self) -> None:
         socket_of(self.settings).unlink(missing_ok=True)
