@@ -103,10 +103,10 @@ def concatenate(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
     """
     import pyarrow as pa
 
-    table = pa.Table.from_batches(list(batches)).combine_chunks()
-    if not table.num_rows:
+    filled = [batch for batch in batches if batch.num_rows]
+    if not filled:
         raise BadDataError("No row of the window has a label: there is nothing to learn from.")
-    return table.to_batches()[0]
+    return pa.Table.from_batches(filled).combine_chunks().to_batches()[0]
 
 
 def to_numpy(column: pa.Array, type_: FeatureType) -> np.ndarray:

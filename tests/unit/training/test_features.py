@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nightshift.definition.model import Feature, FeatureType
@@ -21,7 +21,6 @@ def _statistics(type_: FeatureType, *parts: list[object]) -> FeatureStatistics:
     return compute_statistics(batches, {"x": Feature(type=type_)})["x"]
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(finite), min_size=1).filter(any))
 def test_batches_merge_to_the_whole(parts: list[list[float]]) -> None:
     found = _statistics(FeatureType.FLOAT, *parts)
