@@ -7,8 +7,11 @@ Neither is used here, and they are a fifth of the import's time in each of a nig
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 OPTIONAL = ("pandas", "scipy")
 
@@ -21,13 +24,29 @@ def import_tensorflow() -> None:
 
 @contextmanager
 def absent(*names: str) -> Iterator[None]:
-    """Make libraries that nothing has imported yet look as if they were not installed."""
-    hidden = [name for name in names if name not in sys.modules]
-    for name in hidden:  # None is Python's own sign for "not installed"
-        sys.modules[name] = None  # type: ignore[assignment]
+    """Make libraries that nothing has imported yet look as if they were not installed.
+
+    A finder says so rather than a None in ``sys.modules``, which pyarrow takes for the library.
+    """
+    finder = _Absent(names)
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
-        for name in hidden:
-            if name in sys.modules and sys.modules[name] is None:
-                del sys.modules[name]
+        sys.meta_path.remove(finder)
+
+
+class _Absent(MetaPathFinder):
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        """Refuse the hidden names; leave all others to the usual finders (None)."""
+        if fullname in self.names:
+            raise ModuleNotFoundError(f"{fullname} is hidden here", name=fullname)
+        return None
