@@ -70,6 +70,8 @@ def checks(keyword: str | None) -> tuple[Check, ...]:
         Check("style", "tools", "ruff", ("check", *_CODE)),
         Check("format", "tools", "ruff", ("format", "--check", *_CODE)),
         Check("types", "ml", "mypy", ()),
+        # Airflow's own types are in its runtime alone.
+        Check("types", "airflow", "mypy", ("plugins/nightshift_airflow", "dags")),
         *tests,
     )
 
