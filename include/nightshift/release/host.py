@@ -209,9 +209,7 @@ class Host:
         key = (pipeline, colour)
         if key not in self._slots:
             placement = Placement(self._layout, pipeline, colour)
-            slot = Slot(placement, self._store, self._servers[colour], self._on_change)
-            self._slots[key] = slot
-            slot.start()
+            self._slots[key] = Slot(placement, self._store, self._servers[colour], self._on_change)
         return self._slots[key]
 
 

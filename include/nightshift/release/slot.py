@@ -65,10 +65,6 @@ class Slot:
         name = f"slot-{placement.pipeline}-{placement.colour}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    def start(self) -> None:
-        """Begin to work."""
-        self._thread.start()
-
     @property
     def status(self) -> SlotStatus:
         """How far it is."""
@@ -88,9 +84,15 @@ class Slot:
             return self._wanted
 
     def want(self, candidate: Candidate | None) -> None:
-        """Say what the colour should hold; returns at once."""
+        """Say what the colour should hold; returns at once. The first call begins the work.
+
+        Until then nothing is done: what lies on disk may be just what will be wanted.
+        """
         with self._condition:
-            if candidate == self._wanted:
+            first = not self._thread.ident
+            if first:
+                self._thread.start()
+            elif candidate == self._wanted:
                 return
             self._wanted = candidate
             if candidate is None:
