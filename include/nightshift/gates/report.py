@@ -8,7 +8,7 @@ from nightshift.evaluation.result import Evaluation
 from nightshift.gates.rules import Judgement, Ruling
 from nightshift.reports.page import Badge, Cell, Section, Table, Text, Verdict, render_page
 
-_COLUMNS = ("ruling", "rule", "rows judged", "rows", "measured", "limit", "champion", "reason")
+_COLUMNS = ("ruling", "rule", "group", "rows", "measured", "limit", "champion", "reason")
 _ORDER = (Ruling.FAILED, Ruling.PASSED, Ruling.SKIPPED)
 
 
@@ -40,7 +40,11 @@ def _against(evaluation: Evaluation) -> str:
 
 
 def _row(judgement: Judgement) -> list[Cell]:
-    limit = None if judgement.limit is None else f"{judgement.bound} {judgement.limit:.6g}"
+    limit = (
+        None
+        if judgement.limit is None
+        else f"{judgement.bound}\N{NO-BREAK SPACE}{judgement.limit:.6g}"
+    )
     return [
         Badge(Verdict(judgement.ruling.value)),
         judgement.rule,

@@ -42,19 +42,21 @@ def export(model: tf_keras.Model, features: Mapping[str, Feature], folder: Path)
     archive = tf_keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(SIGNATURE, serve)
-    with redirect_stdout(io.StringIO()), _errors_only("absl"):  # both list every tensor
+    # Both Keras and TensorFlow list every tensor that they save.
+    with redirect_stdout(io.StringIO()), _errors_only("absl", "tensorflow"):
         archive.write_out(str(folder))
 
 
 @contextmanager
-def _errors_only(logger: str) -> Iterator[None]:
-    chatty = logging.getLogger(logger)
-    before = chatty.level
-    chatty.setLevel(logging.ERROR)
+def _errors_only(*names: str) -> Iterator[None]:
+    before = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         yield
     finally:
-        chatty.setLevel(before)
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def write_warmup(folder: Path, model: str, requests: list[Mapping[str, np.ndarray]]) -> None:

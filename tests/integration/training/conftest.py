@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,10 @@ from nightshift.artifacts.manifest import ArtifactRef
 from nightshift.steps.contract import StepResult
 from tests.integration.servers import S3, SeaweedServer, make_buckets
 from tests.integration.training.small_night import SmallNight
+
+# As nightshift.steps.launch sets it, for what these tests import into their own process.
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from nightshift.data.pinned import SNAPSHOT_FILE, Baseline, PinnedFile, Snapshot
 from nightshift.definition.model import PipelineDefinition
 from nightshift.release.candidate import Candidate
 from nightshift.steps.catalog import STEPS
-from nightshift.steps.contract import StepResult
+from nightshift.steps.contract import StepRequest, StepResult
 from nightshift.steps.launch import run_step
 from nightshift.steps.plan import plan_step
 from tests.integration.servers import S3
@@ -102,10 +102,18 @@ class SmallNight:
     ) -> StepResult:
         """Run one step as a process of its own."""
         self.lines = []
-        request = plan_step(
-            STEPS[step], definition or self.definition(), NIGHT, inputs, nonce=nonce
-        )
+        request = self.request(step, inputs, definition, nonce)
         return run_step(request, self.store, on_line=self.lines.append)
+
+    def request(
+        self,
+        step: str,
+        inputs: Mapping[str, ArtifactRef],
+        definition: PipelineDefinition | None = None,
+        nonce: str = "",
+    ) -> StepRequest:
+        """What that process is told."""
+        return plan_step(STEPS[step], definition or self.definition(), NIGHT, inputs, nonce=nonce)
 
     def fetch(self, ref: ArtifactRef | None, into: Path) -> Path:
         """Download an artifact."""

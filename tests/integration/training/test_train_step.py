@@ -7,8 +7,11 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from nightshift.errors import ErrorKind
+from nightshift.steps.contract import StepContext
+from nightshift.training import keep
 from nightshift.training.golden import Golden
 from tests.integration.training.conftest import Trained
 from tests.integration.training.small_night import DAYS, HOLDOUT_DAYS, ROWS_PER_DAY, SmallNight
@@ -94,3 +97,18 @@ def test_bad_values_end_in_one_error_that_names_file_and_column(trained: Trained
     assert result.error.kind is ErrorKind.BAD_DATA
     assert result.error.facts["column"] == "weight"
     assert result.error.facts["file"] == "small/date=2013-01-06/part-0.parquet"
+
+
+def test_a_window_too_large_to_keep_is_streamed(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nightshift.training import train
+
+    monkeypatch.setattr(keep, "IN_MEMORY_CELLS", 0)
+    request = trained.night.request("train", {"snapshot": trained.snapshot}, nonce="streamed")
+    output = tmp_path / "output"
+    output.mkdir()
+    outcome = train.run(StepContext(request, trained.night.store, output, tmp_path))
+    assert outcome.facts["in_memory"] is False
+    assert outcome.facts["rows"] == trained.result.facts["rows"]
+    assert outcome.metrics["train_auc"] > 0.7
