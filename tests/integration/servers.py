@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -159,6 +160,11 @@ class SeaweedServer(ServerProcess):
         self.access_key = "nightshift"
         self.secret_key = _SECRET
         self.port = free_port()
+        parts = [
+            *(f"{part}.port" for part in _HTTP_PARTS),
+            *(f"{p}.port.grpc" for p in _GRPC_PARTS),
+        ]
+        self._ports = {"s3.port": self.port} | {part: free_port() for part in parts}
         data = folder / "data"
         data.mkdir(parents=True, exist_ok=True)
         super().__init__(
@@ -168,9 +174,7 @@ class SeaweedServer(ServerProcess):
                 f"-dir={data}",
                 "-ip=127.0.0.1",
                 "-ip.bind=127.0.0.1",
-                f"-s3.port={self.port}",
-                *(f"-{part}.port={free_port()}" for part in ("master", "filer", "volume", "admin")),
-                *(f"-{part}.port.grpc={free_port()}" for part in _GRPC_PARTS),
+                *(f"-{part}={port}" for part, port in self._ports.items()),
                 "-s3.port.iceberg=0",
                 "-s3.port.lance=0",
                 "-webdav=false",
@@ -206,6 +210,9 @@ class SeaweedServer(ServerProcess):
     def __exit__(self, *_: object) -> None:
         # A polite end takes SeaweedFS 5 s, and nobody reads this data again.
         self.kill()
+        for port in self._ports.values():
+            for socket_file in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
+                socket_file.unlink(missing_ok=True)
 
     def _takes_writes(self) -> bool:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -222,6 +229,7 @@ class SeaweedServer(ServerProcess):
         return True
 
 
+_HTTP_PARTS = ("master", "filer", "volume", "admin")
 _GRPC_PARTS = ("master", "filer", "volume", "admin", "s3")
 
 
