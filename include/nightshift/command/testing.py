@@ -71,7 +71,7 @@ def checks(keyword: str | None) -> tuple[Check, ...]:
         Check("format", "tools", "ruff", ("format", "--check", *_CODE)),
         Check("types", "ml", "mypy", ()),
         # Airflow's own types are in its runtime alone.
-        Check("types", "airflow", "mypy", ("plugins/nightshift_airflow", "dags")),
+        Check("plugin types", "airflow", "mypy", ("plugins/nightshift_airflow", "dags")),
         *tests,
     )
 

@@ -18,6 +18,7 @@ def test_everything_is_checked() -> None:
         "style",
         "format",
         "types",
+        "plugin types",
         "unit",
         "dags",
         "integration",
