@@ -223,8 +223,10 @@ class Bucket:
         Where the bucket keeps no versions, the objects come without a version id.
         """
         with self.errors(prefix):
+            # Not in the paginator's typed signature; botocore hands it to the first request.
+            where: dict[str, Any] = {"KeyMarker": start_after} if start_after else {}
             pages = self.client.get_paginator("list_object_versions").paginate(
-                Bucket=self.name, Prefix=prefix, KeyMarker=start_after
+                Bucket=self.name, Prefix=prefix, **where
             )
             for page in pages:
                 for item in page.get("Versions", ()):
