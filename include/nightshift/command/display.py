@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
@@ -134,11 +134,6 @@ def watch_board(
     """Run ``work``, which fills ``board``, and show the board meanwhile."""
     view = BoardView(board)
     return watch(work, view.render, view.lines, interrupt=interrupt)
-
-
-def stacked(*parts: RenderableType) -> RenderableType:
-    """Several things below each other."""
-    return Group(*parts)
 
 
 def span(seconds: float) -> str:

@@ -139,17 +139,6 @@ class AirflowApi:
         """One run as it is now."""
         return _dag_run(self._checked(self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")))
 
-    def runs(self, dag_id: str, limit: int = _PAGE) -> list[DagRun]:
-        """A DAG's runs, newest first; none where there is no such DAG."""
-        answer = self._send(
-            "GET",
-            f"/api/v2/dags/{dag_id}/dagRuns",
-            params={"limit": limit, "order_by": "-run_after"},
-        )
-        if answer.status_code == httpx.codes.NOT_FOUND:
-            return []
-        return [_dag_run(raw) for raw in self._checked(answer)["dag_runs"]]
-
     def runs_started_by(self, dag_run: DagRun, dag_id: str) -> list[DagRun]:
         """Runs of ``dag_id`` that asset events of ``dag_run`` started."""
         path = "/api/v2/assets/events"
