@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from nightshift.stack.settings import HEAVY_POOL, HOME, MARKER, StackSettings
@@ -14,6 +15,7 @@ LAKE_BUCKET = "lake"
 MLFLOW_BUCKET = "mlflow"
 BUCKETS = (ARTIFACT_BUCKET, LAKE_BUCKET, MLFLOW_BUCKET)
 REGION = "us-east-1"
+PIPELINES = "NIGHTSHIFT_PIPELINES"
 
 
 def pools(settings: StackSettings) -> dict[str, int]:
@@ -24,7 +26,10 @@ def pools(settings: StackSettings) -> dict[str, int]:
 def base_environment(settings: StackSettings, runtime: str) -> dict[str, str]:
     """What every process of the stack has: its runtime's programs, our package, the marker."""
     programs = settings.runtimes / runtime / "bin"
+    # Pipelines kept elsewhere: what this shell says, the stack's processes must know too.
+    elsewhere = {name: os.environ[name] for name in (PIPELINES,) if name in os.environ}
     return {
+        **elsewhere,
         MARKER: str(settings.home),
         HOME: str(settings.home),
         "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin",
