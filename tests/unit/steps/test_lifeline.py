@@ -76,3 +76,34 @@ def test_the_steps_own_children_end_too(tmp_path: Path) -> None:
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     assert ended(inner)
+
+
+def test_a_step_that_starts_after_its_parent_died_ends_too(tmp_path: Path) -> None:
+    """Parent and reader of the output are both gone before the step asks for its lifeline."""
+    note = tmp_path / "alive"
+    step = textwrap.dedent(f"""
+        import os, time
+        from nightshift.steps.lifeline import die_with_parent, end_group_on_eof
+        time.sleep(1)
+        die_with_parent()
+        end_group_on_eof(0)
+        time.sleep(3)
+        open({str(note)!r}, "w").write("still here")
+    """)
+    parent = textwrap.dedent("""
+        import os, subprocess, sys
+        child = subprocess.Popen(
+            [sys.executable, "-u", "-c", sys.argv[1]],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        print(child.pid, flush=True)
+        os._exit(9)
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", parent, step], capture_output=True, text=True, check=False
+    )
+    assert ended(int(done.stdout))
+    assert not note.exists()
