@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -30,11 +31,13 @@ def no_two_attempts_side_by_side(stack: Stack) -> Iterator[list[str]]:
             for process in psutil.process_iter():
                 try:
                     line = process.cmdline()
-                    if STEP in line and process.environ().get("NIGHTSHIFT_HOME") == str(
-                        stack.settings.home
-                    ):
+                    home = process.environ().get("NIGHTSHIFT_HOME")
+                    # A step leads a group of its own; what it forks for a moment looks the same
+                    # but is in that group.
+                    leads = os.getpgid(process.pid) == process.pid
+                    if STEP in line and leads and home == str(stack.settings.home):
                         leaders.append((process.pid, line[-2]))
-                except psutil.Error:
+                except (psutil.Error, ProcessLookupError):
                     continue
             steps = [step_of(path) for _, path in leaders]
             doubled.extend(s for s in set(steps) if s and steps.count(s) > 1)
