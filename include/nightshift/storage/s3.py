@@ -87,7 +87,9 @@ class Bucket:
             max_pool_connections=16,
             s3={"addressing_style": "path"},
         )
-        return boto3.client("s3", config=config)
+        # A session of its own: the default one keeps the first credentials that a process finds,
+        # so keys that were changed since would never be read.
+        return boto3.Session().client("s3", config=config)
 
     @contextmanager
     def errors(self, what: str) -> Iterator[None]:
