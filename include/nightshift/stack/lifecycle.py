@@ -18,7 +18,7 @@ from nightshift.stack.remnants import end_remnants, remnants
 from nightshift.stack.settings import StackSettings
 from nightshift.stack.supervision import ProcessState, Supervisor, log_of
 
-_HEALTH_SECONDS = 180.0
+_HEALTH_SECONDS = 480  # three minutes were too short for a disk that had to be read cold
 _POLL_SECONDS = 0.5
 _LOG_LINES = 12
 
