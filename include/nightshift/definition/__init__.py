@@ -10,9 +10,9 @@ from nightshift.definition.model import (
     PipelineDefinition,
     Release,
     Schedule,
-    Training,
     Window,
 )
+from nightshift.definition.training import Training
 
 __all__ = [
     "Dataset",

@@ -9,19 +9,14 @@ from __future__ import annotations
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-
-
-class Section(BaseModel):
-    """Base of every section: unknown fields are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+from nightshift.definition.compression import Compression, Target
+from nightshift.definition.section import Name, Section
+from nightshift.definition.training import Training, Tuning
 
 class FeatureType(StrEnum):
     """The type a feature has in the lake and in the serving request."""
@@ -29,12 +24,24 @@ class FeatureType(StrEnum):
     STRING = "string"
     INT = "int"
     FLOAT = "float"
+    IMAGE = "image"
+    """Pixels from 0 to 255: in the lake as bytes, row by row; in a request as nested numbers."""
 
 
 class Feature(Section):
     """One raw input of the model, by its column name in the lake."""
 
     type: FeatureType
+    shape: tuple[int, int, int] | None = None
+    """Height, width and channels of an image."""
+
+    @model_validator(mode="after")
+    def _images_have_a_shape(self) -> Feature:
+        if (self.type is FeatureType.IMAGE) != (self.shape is not None):
+            raise ValueError("an image has a shape: [height, width, channels], nothing else has")
+        if self.shape and min(self.shape) < 1:
+            raise ValueError(f"shape {list(self.shape)} must be positive")
+        return self
 
 
 class Dataset(Section):
@@ -47,14 +54,24 @@ class Dataset(Section):
 
 
 class Label(Section):
-    """What is predicted: a 0/1 column, or a numeric column compared with ``above``."""
+    """What is predicted: a 0/1 column, a number compared with ``above``, or one of ``classes``."""
 
     name: Name
     column: str
     above: float | None = None
     """The label is 1 where the column is greater than this, in the column's own unit."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes 0, 1, 2 …, whose numbers the column holds; empty: the label is 0 or 1."""
     missing: Annotated[str, Field(pattern="^(drop|error)$")] = "error"
     """What to do with rows whose label column is null."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Label:
+        if self.classes and self.above is not None:
+            raise ValueError("give either above or classes")
+        if self.classes and (len(self.classes) < 2 or len(set(self.classes)) < len(self.classes)):
+            raise ValueError(f"classes must be two or more different names: {list(self.classes)}")
+        return self
 
 
 class Window(Section):
@@ -96,17 +113,6 @@ class Schedule(Section):
     def zone(self) -> ZoneInfo:
         """The time zone as an object."""
         return ZoneInfo(self.timezone)
-
-
-class Training(Section):
-    """How the model is fitted."""
-
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 5
-    batch_size: Annotated[int, Field(ge=1)] = 256
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    seed: int = 1
-    parameters: dict[str, bool | int | float | str] = {}
-    """Handed to model.py as they are."""
 
 
 class Metric(StrEnum):
@@ -164,6 +170,8 @@ class Release(Section):
     """Largest absolute difference allowed between a golden answer and the trained model's."""
     load_timeout_seconds: Annotated[float, Field(gt=0)] = 120.0
     """How long a host may take to pull, load and warm a version."""
+    serve: Literal["float", "int8"] = "float"
+    """Which variant goes to serving; both have the float model's signature."""
 
 
 class PipelineDefinition(Section):
@@ -179,6 +187,8 @@ class PipelineDefinition(Section):
     schedule: Schedule = Schedule()
     slices: tuple[str, ...] = ()
     training: Training = Training()
+    tuning: Tuning | None = None
+    compression: Compression = Compression()
     gates: Annotated[tuple[GateRule, ...], Field(min_length=1)]
     release: Release = Release()
     folder: Path = Field(exclude=True)
@@ -199,6 +209,10 @@ class PipelineDefinition(Section):
         undeclared = sorted({r.slice for r in self.gates if r.slice} - set(self.slices))
         if undeclared:
             raise ValueError(f"gates: slice {undeclared} is not declared under slices")
+        if self.label.classes and any(rule.metric is Metric.AUC for rule in self.gates):
+            raise ValueError("gates: auc ranks two classes; with label.classes use accuracy")
+        if self.release.serve == "int8" and Target.INT8 not in self.compression.targets:
+            raise ValueError("release.serve is 'int8', which is not among compression.targets")
         return self
 
     def section(self, name: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from nightshift.definition.model import Training
+from nightshift.definition.training import Training
 from nightshift.errors import BadDefinitionError
 from nightshift.training.dataset import Batches
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from nightshift.data.pinned import PinnedFile, Snapshot, Split
 from nightshift.data.reader import download, read_snapshot
-from nightshift.definition.model import Feature, Label, Release, Training
+from nightshift.definition.model import Feature, Label, Release
+from nightshift.definition.training import Training
 from nightshift.errors import BadDefinitionError
 from nightshift.steps.contract import StepContext, StepOutcome
 from nightshift.training.examples import ExampleReader, Examples, concatenate
@@ -131,7 +132,7 @@ def _batches(data: _Data, reader: ExampleReader, training: Training) -> Batches:
     from nightshift.training.dataset import from_files, from_memory
 
     how = {
-        "batch_size": training.batch_size,
+        "batch_size": training.global_batch_size,
         "epochs": training.epochs,
         "seed": training.seed,
     }

@@ -36,7 +36,7 @@ DEFINITION: dict[str, Any] = {
     "features": {"colour": "string", "size": "int", "weight": "float"},
     "window": {"days": DAYS, "holdout_days": HOLDOUT_DAYS},
     "slices": ["colour"],
-    "training": {"epochs": 2, "batch_size": 64, "learning_rate": 0.01},
+    "training": {"epochs": 2, "global_batch_size": 64, "learning_rate": 0.01},
     "gates": [
         {"metric": "auc", "floor": 0.6},
         {"metric": "auc", "margin": 0.05},

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tf_keras
 
-from nightshift.definition.model import Training
+from nightshift.definition.training import Training
 from nightshift.errors import BadDefinitionError
 from nightshift.training import fit as module
 from nightshift.training.dataset import Batches, from_files, from_memory
