@@ -43,7 +43,7 @@ class Compression(Section):
 
     targets: tuple[Target, ...] = ()
     budgets: Budgets = Budgets()
-    overrides: dict[Target, Budgets] = {}
+    overrides: dict[Target, Budgets] = Field(default_factory=dict)
     """Budgets of single targets, in place of the common ones."""
     edge: Target | None = None
     """The target whose accepted variant becomes the edge bundle."""

@@ -18,6 +18,7 @@ from nightshift.definition.compression import Compression, Target
 from nightshift.definition.section import Name, Section
 from nightshift.definition.training import Training, Tuning
 
+
 class FeatureType(StrEnum):
     """The type a feature has in the lake and in the serving request."""
 
@@ -61,7 +62,7 @@ class Label(Section):
     above: float | None = None
     """The label is 1 where the column is greater than this, in the column's own unit."""
     classes: tuple[str, ...] = ()
-    """Names of the classes 0, 1, 2 …, whose numbers the column holds; empty: the label is 0 or 1."""
+    """Names of the classes whose numbers, from 0, the column holds; empty: the label is 0 or 1."""
     missing: Annotated[str, Field(pattern="^(drop|error)$")] = "error"
     """What to do with rows whose label column is null."""
 

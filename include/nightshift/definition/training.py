@@ -77,7 +77,7 @@ class Training(Section):
     progress_timeout_seconds: Annotated[float, Field(gt=0)] = 300.0
     """A worker that finishes no step for this long is stuck: the job stops and is retried."""
     seed: int = 1
-    parameters: dict[str, Scalar] = {}
+    parameters: dict[str, Scalar] = Field(default_factory=dict)
     """Handed to model.py as they are."""
 
     @model_validator(mode="after")

@@ -86,7 +86,24 @@ chmod=0600
 username={_USER}
 password={password}
 """
-    return head + "".join(_program(settings, process) for process in declared)
+    programs = "".join(_program(settings, process) for process in declared)
+    return head + programs + _orphan_listener(settings)
+
+
+def _orphan_listener(settings: StackSettings) -> str:
+    environment = base_environment(settings, "tools")
+    pairs = ",".join(f"{name}={_value(value)}" for name, value in sorted(environment.items()))
+    python = settings.runtimes / "tools" / "bin" / "python"
+    return f"""
+[eventlistener:orphans]
+command={_quoted(str(python))} -m nightshift.stack.orphans
+events=PROCESS_STATE_EXITED
+environment={pairs}
+directory={settings.working_directory}
+stdout_logfile=NONE
+stderr_logfile={log_of(settings, "orphans")}
+stderr_logfile_maxbytes=1MB
+"""
 
 
 def _program(settings: StackSettings, process: Process) -> str:

@@ -26,6 +26,9 @@ _WITH_CHILD = (
     "time.sleep(600)"
 )
 
+STARTED = 4
+"""The supervisor, its listener, the parent and its child."""
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -80,12 +83,26 @@ def test_a_killed_process_comes_back(settings: StackSettings, web: Process) -> N
     until(lambda: is_healthy(web))
 
 
+def test_a_killed_process_takes_its_children_along(settings: StackSettings) -> None:
+    parent = Process("parent", "tools", ("python", "-c", _WITH_CHILD), "http://x")
+    supervisor = Supervisor(settings, (parent,))
+    supervisor.ensure()
+    supervisor.start("parent")
+    until(lambda: len(remnants(settings)) == STARTED)
+    first = psutil.Process(supervisor.info("parent").pid)
+    [child] = first.children()
+    first.kill()
+    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    until(lambda: len(remnants(settings)) == STARTED)  # started again, with a child of its own
+    assert supervisor.info("parent").pid != first.pid
+
+
 def test_down_leaves_no_process_and_no_child_of_one(settings: StackSettings) -> None:
     parent = Process("parent", "tools", ("python", "-c", _WITH_CHILD), "http://x")
     supervisor = Supervisor(settings, (parent,))
     supervisor.ensure()
     supervisor.start("parent")
-    until(lambda: len(remnants(settings)) == 3)  # the supervisor, the parent, its child
+    until(lambda: len(remnants(settings)) == STARTED)
     supervisor.shut_down()
     assert remnants(settings) == []
     assert not supervisor.is_running()
@@ -96,9 +113,10 @@ def test_what_a_killed_supervisor_leaves_is_found_and_ended(settings: StackSetti
     supervisor = Supervisor(settings, (parent,))
     supervisor.ensure()
     supervisor.start("parent")
-    until(lambda: len(remnants(settings)) == 3)
+    until(lambda: len(remnants(settings)) == STARTED)
     psutil.Process(int((settings.run / "supervisor.pid").read_text())).kill()
     until(lambda: not supervisor.is_running())
+    until(lambda: len(remnants(settings)) == 2)  # the listener ends by itself
     assert len(end_remnants(settings)) == 2
     assert remnants(settings) == []
 
