@@ -29,7 +29,11 @@ _WARMUP = "assets.extra/tf_serving_warmup_requests"
 
 
 def export(model: tf_keras.Model, features: Mapping[str, Feature], folder: Path) -> None:
-    """Write the SavedModel into ``folder``."""
+    """Write the SavedModel into ``folder``.
+
+    The converter to TFLite reads its signature too, so that each compressed variant takes the same
+    inputs by the same names.
+    """
     specs = {n: tf.TensorSpec([None], dtype_of(f.type), name=n) for n, f in features.items()}
 
     @tf.function(input_signature=[specs])

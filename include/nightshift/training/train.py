@@ -1,6 +1,7 @@
 """Step ``train``: from a pinned snapshot to a SavedModel, its golden answers and its history.
 
-Files of the artifact: ``saved_model/``, ``golden.json``, ``history.json``.
+Files of the artifact: ``saved_model/``, ``golden.json``, ``history.json``; ``keras/``, from which
+compression fits the model further.
 """
 
 from __future__ import annotations
@@ -152,11 +153,13 @@ def _export(
         golden_rows,
         write_golden,
     )
+    from nightshift.training.kept_model import KEPT_MODEL, keep_model
     from nightshift.training.saved_model import OUTPUT, SIGNATURE, Predictor
 
     release = context.request.section("release", Release)
     folder = context.output / SAVED_MODEL
     export(model, features, folder)
+    keep_model(model, data.statistics, context.output / KEPT_MODEL)
     rows = golden_rows(data.holdout, features, release.golden_requests)
     inputs = {name: values[rows] for name, values in data.holdout.inputs.items()}
     one = {name: values[:1] for name, values in inputs.items()}
