@@ -1,0 +1,90 @@
+"""Notice the process of a job that stands still, though it may not have died."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from nightshift.training.job import Beat, Role, Task
+
+SILENCE_SECONDS = 10.0
+"""A process beats once a second: one that has been silent for so long is stopped or starved."""
+
+
+@dataclass
+class _Heard:
+    beat: Beat
+    at: float
+    """When it was last heard."""
+    advanced: float
+    """When what it tells last changed."""
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """The process that holds all others up, and how that shows."""
+
+    role: Role
+    beat: Beat
+    how: str
+
+
+class Watchdog:
+    """Takes every role's beats; says which of them is stuck.
+
+    Args:
+        roles: All processes of the job.
+        timeout: Seconds without any progress that are still waited for
+            (``training.progress_timeout_seconds``).
+        clock: Seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        roles: Iterable[Role],
+        timeout: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.timeout = timeout
+        self._clock = clock
+        now = clock()
+        self._heard = {role: _Heard(Beat(phase="starting"), now, now) for role in roles}
+
+    def hear(self, role: Role, beat: Beat) -> None:
+        """Note one beat."""
+        known = self._heard[role]
+        now = self._clock()
+        if beat != known.beat:
+            known.advanced = now
+        known.beat, known.at = beat, now
+
+    def last(self, role: Role) -> Beat:
+        """What a role told last."""
+        return self._heard[role].beat
+
+    def stuck(self) -> Stuck | None:
+        """The process that holds the job up, or None while the job is well.
+
+        Workers wait for each other, so when one stands still soon all do. The one to blame is
+        silent (a stopped process does not even beat) or, where all still beat, furthest behind.
+        """
+        now = self._clock()
+        awake = {r: h for r, h in self._heard.items() if h.beat.phase != "done"}
+        silent = {r: h for r, h in awake.items() if now - h.at > self.timeout}
+        waiting = {
+            r: h
+            for r, h in awake.items()
+            if r.task is not Task.PARAMETER_SERVER and now - h.advanced > self.timeout
+        }
+        if not silent and not waiting:
+            return None
+        mute = {r: h for r, h in awake.items() if now - h.at > min(SILENCE_SECONDS, self.timeout)}
+        suspects = silent or mute or waiting
+        role = min(suspects, key=lambda r: (suspects[r].beat.epoch, suspects[r].beat.step))
+        heard = suspects[role]
+        if role in waiting and role not in mute:
+            how = f"finished no step for {now - heard.advanced:.0f} s"
+        else:
+            how = f"has been silent for {now - heard.at:.0f} s"
+        return Stuck(role, heard.beat, f"{how} (limit {self.timeout:g} s)")
