@@ -34,7 +34,8 @@ def inspect_model(definition: PipelineDefinition, _: Sequence[str]) -> None:
     from nightshift.training.model_file import build_model
 
     statistics = {name: example_of(name, f) for name, f in definition.features.items()}
-    model = build_model(definition.folder, statistics, definition.training.parameters)
+    classes = len(definition.label.classes)
+    model = build_model(definition.folder, statistics, definition.training.parameters, classes)
     print(json.dumps(int(model.count_params())))
 
 
@@ -63,6 +64,7 @@ def example_of(name: str, feature: Feature) -> FeatureStatistics:
         variance=0.0 if words else 2 / 3,
         minimum=0.0,
         maximum=0.0 if words else 2.0,
+        shape=feature.shape,
     )
 
 

@@ -20,6 +20,7 @@ class Family(StrEnum):
     FLOAT = "float"
     BOOL = "bool"
     DATE = "date"
+    BINARY = "binary"
     NULL = "null"
     """Not one value in the file: its writer could not tell a type."""
     OTHER = "other"
@@ -30,6 +31,7 @@ _ACCEPTED = {
     FeatureType.STRING: _TEXT,
     FeatureType.INT: frozenset({Family.INT}),
     FeatureType.FLOAT: frozenset({Family.FLOAT, Family.INT}),
+    FeatureType.IMAGE: frozenset({Family.BINARY}),
 }
 _NUMBER = frozenset({Family.INT, Family.FLOAT, Family.BOOL})
 _PLAIN = frozenset({Family.STRING, Family.INT, Family.FLOAT, Family.BOOL, Family.DATE})
@@ -84,6 +86,9 @@ def family_of(type_: pa.DataType) -> Family:
         (pa.types.is_floating, Family.FLOAT),
         (pa.types.is_boolean, Family.BOOL),
         (pa.types.is_date, Family.DATE),
+        (pa.types.is_binary, Family.BINARY),
+        (pa.types.is_large_binary, Family.BINARY),
+        (pa.types.is_fixed_size_binary, Family.BINARY),
         (pa.types.is_null, Family.NULL),
     )
     return next((family for test, family in tests if test(type_)), Family.OTHER)

@@ -106,7 +106,7 @@ def iter_batches(
 
 
 def usual_type(type_: pa.DataType) -> pa.DataType:
-    """The one Arrow type of each family: int64, float64, string (dates are ISO text), bool."""
+    """The one Arrow type of each family: int64, float64, string, binary (dates are ISO text)."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(type_):
@@ -117,6 +117,8 @@ def usual_type(type_: pa.DataType) -> pa.DataType:
         return pa.float64()
     if pa.types.is_date(type_) or pa.types.is_large_string(type_):
         return pa.string()
+    if pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_):
+        return pa.binary()
     return type_
 
 

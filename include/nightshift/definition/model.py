@@ -212,6 +212,12 @@ class PipelineDefinition(Section):
             raise ValueError(f"gates: slice {undeclared} is not declared under slices")
         if self.label.classes and any(rule.metric is Metric.AUC for rule in self.gates):
             raise ValueError("gates: auc ranks two classes; with label.classes use accuracy")
+        stopping = self.training.early_stopping
+        if self.label.classes and stopping and stopping.monitor == "auc":
+            raise ValueError(
+                "training.early_stopping: auc ranks two classes; with label.classes monitor loss "
+                "or accuracy"
+            )
         if self.release.serve == "int8" and Target.INT8 not in self.compression.targets:
             raise ValueError("release.serve is 'int8', which is not among compression.targets")
         return self

@@ -172,7 +172,7 @@ class RunTracker:
             metrics += [
                 Metric(_name(f"train/{k}"), float(v), now, step)
                 for k, v in row.items()
-                if k != "number"
+                if k != "number" and v is not None
             ]
         assert result.artifact is not None
         tags = {

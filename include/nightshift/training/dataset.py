@@ -25,7 +25,8 @@ class Batches:
     """All epochs of training, one after another.
 
     Attributes:
-        dataset: Elements ``(inputs, labels)``: a dict of [batch, 1] tensors, and [batch, 1].
+        dataset: Elements ``(inputs, labels)``: a dict of [batch, 1] tensors (an image: [batch,
+            height, width, channels], float32), and [batch, 1].
         steps: Batches in one epoch; the last may be smaller.
     """
 
@@ -36,7 +37,7 @@ class Batches:
 def from_memory(examples: Examples, *, batch_size: int, epochs: int, seed: int) -> Batches:
     """Batches of rows that are all in memory, in a new order each epoch."""
     rows = len(examples)
-    inputs = {name: tf.constant(values)[:, None] for name, values in examples.inputs.items()}
+    inputs = {name: tf.constant(_column(values)) for name, values in examples.inputs.items()}
     labels = tf.constant(examples.labels)[:, None]
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
@@ -46,7 +47,7 @@ def from_memory(examples: Examples, *, batch_size: int, epochs: int, seed: int) 
         return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
 
     def pick(at: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        return {name: tf.gather(values, at) for name, values in inputs.items()}, tf.gather(
+        return _as_inputs({name: tf.gather(v, at) for name, v in inputs.items()}), tf.gather(
             labels, at
         )
 
@@ -78,7 +79,9 @@ def from_files(
     """
     signature = (
         {
-            name: tf.TensorSpec([None, 1], dtype_of(feature.type))
+            name: tf.TensorSpec([None, *feature.shape], tf.uint8)
+            if feature.shape
+            else tf.TensorSpec([None, 1], dtype_of(feature.type))
             for name, feature in reader.features.items()
         },
         tf.TensorSpec([None, 1], tf.float32),
@@ -89,7 +92,23 @@ def from_files(
     # Epochs are cut apart again: a batch never spans two of them.
     steps = _steps(rows, batch_size)
     sizes = [batch_size] * (steps - 1) + [rows - batch_size * (steps - 1)]
-    return Batches(dataset.rebatch(sizes).prefetch(tf.data.AUTOTUNE), steps)
+    dataset = dataset.rebatch(sizes).map(
+        lambda inputs, labels: (_as_inputs(inputs), labels), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    return Batches(dataset.prefetch(tf.data.AUTOTUNE), steps)
+
+
+def _column(values: np.ndarray) -> np.ndarray:
+    """A feature's array as the model's input has it: [rows, 1]; images have their shape already."""
+    return values[:, None] if values.ndim == 1 else values
+
+
+def _as_inputs(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Pixels are kept and shuffled as bytes; only a batch at a time becomes float32."""
+    return {
+        name: tf.cast(values, tf.float32) if values.dtype == tf.uint8 else values
+        for name, values in inputs.items()
+    }
 
 
 def _pools(
@@ -120,7 +139,7 @@ def _shuffled(
     labels = np.concatenate([part.labels for part in parts])
     at = order.permutation(len(labels))
     names = parts[0].inputs
-    inputs = {n: np.concatenate([part.inputs[n] for part in parts])[at, None] for n in names}
+    inputs = {n: _column(np.concatenate([part.inputs[n] for part in parts])[at]) for n in names}
     return inputs, labels[at, None]
 
 

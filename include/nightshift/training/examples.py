@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightshift.data.pinned import PinnedFile
-from nightshift.data.reader import iter_batches
+from nightshift.data.pixels import pixels_of, wrong_lengths
+from nightshift.data.reader import BATCH_ROWS, iter_batches
 from nightshift.definition.model import Feature, FeatureType, Label
 from nightshift.errors import BadDataError
 
@@ -23,13 +25,18 @@ MISSING_STRING = ""
 """What the model gets for a null string, in training as from a client that has none."""
 
 
+_BATCH_PIXELS = 64 * 2**20
+"""Bytes of one image column that are read at once."""
+
+
 @dataclass(frozen=True)
 class Examples:
     """Rows as a model takes them.
 
     Attributes:
-        inputs: One array per feature, shape [rows]: object (str), int64 or float32.
-        labels: Shape [rows], float32, each 0 or 1.
+        inputs: One array per feature, shape [rows]: object (str), int64 or float32; an image
+            [rows, height, width, channels] as uint8, a quarter of what the model's float32 takes.
+        labels: Shape [rows], float32, each 0 or 1, or a class's number from 0.
         extras: Further columns as Arrow arrays, of the same rows.
     """
 
@@ -63,19 +70,19 @@ class ExampleReader:
     def batches(self, files: Sequence[tuple[PinnedFile, Path]]) -> Iterator[pa.RecordBatch]:
         """Record batches whose features have their declared types and whose rows have a label.
 
-        The last column, ``__label``, is the 0/1 label as float32.
+        The last column, ``__label``, is the label as float32: 0, 1 or a class's number.
 
         Raises:
             BadDataError: Names the file and column that cannot be what the definition says.
         """
         for file, path in files:
-            for batch in iter_batches([(file, path)], self.columns):
+            for batch in iter_batches([(file, path)], self.columns, rows_at_once(self.features)):
                 yield self.checked(batch, file.key)
 
     def examples(self, batch: pa.RecordBatch) -> Examples:
         """The arrays of one batch from :meth:`batches`."""
         return Examples(
-            inputs={n: to_numpy(batch.column(n), f.type) for n, f in self.features.items()},
+            inputs={n: to_numpy(batch.column(n), f) for n, f in self.features.items()},
             labels=batch.column(_LABEL).to_numpy(),
             extras={name: batch.column(name) for name in self.extras},
         )
@@ -87,7 +94,7 @@ class ExampleReader:
         batch = _rows_with_label(batch, self.label, file)
         columns = {name: batch.column(name) for name in self.extras}
         for name, feature in self.features.items():
-            columns[name] = _typed(batch.column(name), feature.type, name, file)
+            columns[name] = _typed(batch.column(name), feature, name, file)
         columns[_LABEL] = _labels(batch.column(self.label.column), self.label, file)
         return pa.RecordBatch.from_pydict(columns)
 
@@ -109,13 +116,21 @@ def concatenate(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
     return pa.Table.from_batches(filled).combine_chunks().to_batches()[0]
 
 
-def to_numpy(column: pa.Array, type_: FeatureType) -> np.ndarray:
-    """One checked column as the array that TensorFlow takes, shape [rows]."""
+def rows_at_once(features: Mapping[str, Feature]) -> int:
+    """How many rows are read together: as few as keep a batch of large images small."""
+    widest = max((prod(f.shape) for f in features.values() if f.shape), default=1)
+    return max(1, min(BATCH_ROWS, _BATCH_PIXELS // widest))
+
+
+def to_numpy(column: pa.Array, feature: Feature) -> np.ndarray:
+    """One checked column as an array: see :attr:`Examples.inputs`."""
     import numpy as np
 
-    if type_ is FeatureType.FLOAT:
+    if feature.shape is not None:
+        return pixels_of(column, feature.shape)
+    if feature.type is FeatureType.FLOAT:
         return column.to_numpy().astype(np.float32)
-    if type_ is FeatureType.INT:
+    if feature.type is FeatureType.INT:
         return column.to_numpy()
     # One Python string per distinct value, not per row.
     encoded = column.dictionary_encode()
@@ -150,6 +165,8 @@ def _labels(column: pa.Array, label: Label, file: str) -> pa.Array:
         raise _wrong_type(file, label.column, column.type, "a number or a boolean")
     if label.above is not None:
         return pc.greater(column, label.above).cast(pa.float32())
+    if label.classes:
+        return _class_numbers(column, label, file)
     wrong = len(column) - (pc.sum(pc.is_in(column, pa.array([0, 1], column.type))).as_py() or 0)
     if wrong:
         raise BadDataError(
@@ -163,10 +180,55 @@ def _labels(column: pa.Array, label: Label, file: str) -> pa.Array:
     return column.cast(pa.float32())
 
 
-def _typed(column: pa.Array, type_: FeatureType, name: str, file: str) -> pa.Array:
+def _class_numbers(column: pa.Array, label: Label, file: str) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    numbers = pa.array(range(len(label.classes)), pa.int64()).cast(column.type)
+    strangers = column.filter(pc.invert(pc.is_in(column, numbers)))
+    if len(strangers):
+        last = len(label.classes) - 1
+        raise BadDataError(
+            f"{file}: label column {label.column!r} holds {len(strangers)} values that are no "
+            f"number of a class, such as {strangers[0]}; label.classes in pipeline.yaml names "
+            f"{len(label.classes)}, with the numbers 0 to {last}.",
+            file=file,
+            column=label.column,
+            value=strangers[0].as_py(),
+            limit=f"0 to {last}",
+        )
+    return column.cast(pa.float32())
+
+
+def _image(column: pa.Array, shape: tuple[int, int, int], name: str, file: str) -> pa.Array:
+    import pyarrow as pa
+
+    if not (pa.types.is_binary(column.type) or pa.types.is_null(column.type)):
+        raise _wrong_type(file, name, column.type, "image (binary)")
+    size = prod(shape)
+    wrong, length = wrong_lengths(column.cast(pa.binary()), size)
+    if wrong or column.null_count:
+        found = "no value" if length is None else f"{length:,} bytes"
+        raise BadDataError(
+            f"{file}: image {name!r} has {found} in the first of {wrong + column.null_count} wrong "
+            f"rows, of {len(column)}; expected {size:,} bytes "
+            f"({' x '.join(map(str, shape))}, row by row). Write the images again, or correct "
+            "the shape in pipeline.yaml.",
+            file=file,
+            column=name,
+            value=length,
+            limit=size,
+        )
+    return column
+
+
+def _typed(column: pa.Array, feature: Feature, name: str, file: str) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if feature.shape is not None:
+        return _image(column, feature.shape, name, file)
+    type_ = feature.type
     target = {
         FeatureType.STRING: pa.string(),
         FeatureType.INT: pa.int64(),

@@ -1,8 +1,9 @@
 """Export a fitted model as a SavedModel that TensorFlow Serving loads as it is.
 
 Layout: ``saved_model/`` with the signature ``serving_default`` over the raw features, each a
-vector [rows] under its own name, so that a REST row is ``{"carrier": "AA", …}``; the output is
-``probability`` [rows]. Warm-up requests lie in ``assets.extra``.
+vector [rows] under its own name, so that a REST row is ``{"carrier": "AA", …}``; an image is
+[rows, height, width, channels] of float32 from 0 to 255. The output is ``probability``: [rows], or
+[rows, classes] where the label has classes. Warm-up requests lie in ``assets.extra``.
 """
 
 from __future__ import annotations
@@ -34,12 +35,21 @@ def export(model: tf_keras.Model, features: Mapping[str, Feature], folder: Path)
     The converter to TFLite reads its signature too, so that each compressed variant takes the same
     inputs by the same names.
     """
-    specs = {n: tf.TensorSpec([None], dtype_of(f.type), name=n) for n, f in features.items()}
+    specs = {
+        name: tf.TensorSpec([None, *(f.shape or ())], dtype_of(f.type), name=name)
+        for name, f in features.items()
+    }
+    # One probability is a number of its own; the classes' stay together.
+    alone = model.outputs[0].shape[-1] == 1
 
     @tf.function(input_signature=[specs])
     def serve(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        columns = {name: tf.expand_dims(values, -1) for name, values in inputs.items()}
-        return {OUTPUT: tf.squeeze(model(columns, training=False), -1)}
+        columns = {
+            name: values if features[name].shape else tf.expand_dims(values, -1)
+            for name, values in inputs.items()
+        }
+        answers = model(columns, training=False)
+        return {OUTPUT: tf.squeeze(answers, -1) if alone else answers}
 
     # Keras' own archive saves variables, lookup tables and this one function: loading it needs
     # TensorFlow alone, and writing it does not trace every layer again as model.save would.
@@ -69,7 +79,7 @@ def write_warmup(folder: Path, model: str, requests: list[Mapping[str, np.ndarra
     Args:
         folder: The SavedModel.
         model: The name under which it is served.
-        requests: Inputs by feature, each an array [rows].
+        requests: Inputs by feature, each as the signature takes it.
     """
     from tensorflow_serving.apis import prediction_log_pb2
 

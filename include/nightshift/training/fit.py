@@ -13,9 +13,11 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from nightshift.definition.model import Label
 from nightshift.definition.training import Training
 from nightshift.errors import BadDefinitionError
 from nightshift.training.dataset import Batches
+from nightshift.training.objective import loss_of, metrics_of
 
 LONGEST_EXECUTION = 1000
 """Most steps that TensorFlow runs between two looks of Python at the loss and at signals."""
@@ -27,15 +29,22 @@ class Epoch:
 
     Attributes:
         number: From 1.
-        loss: Mean binary cross-entropy over the epoch's batches, in nats.
-        auc: Area under the ROC curve over the epoch, interpolated over 200 thresholds.
+        loss: Mean cross-entropy over the epoch's batches, in nats.
+        auc: Area under the ROC curve over the epoch, interpolated over 200 thresholds; None where
+            the label has classes.
+        accuracy: Share of the epoch's rows whose likeliest label was right.
         seconds: Wall time; the first epoch's includes tracing.
     """
 
     number: int
     loss: float
-    auc: float
+    auc: float | None
+    accuracy: float
     seconds: float
+
+    def __str__(self) -> str:
+        ranked = "" if self.auc is None else f" auc {self.auc:.4f}"
+        return f"loss {self.loss:.4f}{ranked} accuracy {self.accuracy:.4f} {self.seconds:.1f} s"
 
 
 def seed_everything(seed: int) -> None:
@@ -45,7 +54,11 @@ def seed_everything(seed: int) -> None:
 
 
 def fit(
-    model: tf_keras.Model, batches: Batches, training: Training, log: logging.Logger
+    model: tf_keras.Model,
+    batches: Batches,
+    training: Training,
+    label: Label,
+    log: logging.Logger,
 ) -> tuple[Epoch, ...]:
     """Fit ``model`` in place.
 
@@ -53,6 +66,7 @@ def fit(
         model: From model.py; whatever it was compiled with is replaced.
         batches: All epochs' batches.
         training: Epochs and learning rate.
+        label: Chooses loss and metrics.
         log: Gets one line per epoch.
 
     Returns:
@@ -64,8 +78,8 @@ def fit(
     """
     model.compile(
         optimizer=tf_keras.optimizers.Adam(training.learning_rate),
-        loss=tf_keras.losses.BinaryCrossentropy(),
-        metrics=[tf_keras.metrics.AUC(name="auc")],
+        loss=loss_of(label),
+        metrics=metrics_of(label),
         steps_per_execution=min(batches.steps, LONGEST_EXECUTION),
     )
     # Slots made now: a function that makes variables when first traced is traced once more.
@@ -136,18 +150,12 @@ class _Watch(tf_keras.callbacks.Callback):
         done = Epoch(
             self._number,
             float(values["loss"]),
-            float(values["auc"]),
+            float(values["auc"]) if "auc" in values else None,
+            float(values["accuracy"]),
             time.monotonic() - self._started,
         )
         self.epochs.append(done)
-        self.log.info(
-            "epoch %d/%d loss %.4f auc %.4f %.1f s",
-            done.number,
-            self.training.epochs,
-            done.loss,
-            done.auc,
-            done.seconds,
-        )
+        self.log.info("epoch %d/%d %s", done.number, self.training.epochs, done)
 
 
 def _refused(error: Exception) -> BadDefinitionError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -21,10 +22,10 @@ class Golden(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     signature: str
-    inputs: dict[str, list[str] | list[int] | list[float]]
-    """By feature, one value per row."""
-    outputs: dict[str, list[float]]
-    """By output, one value per row."""
+    inputs: dict[str, list[Any]]
+    """By feature, one value per row: text, a number, or an image's nested numbers."""
+    outputs: dict[str, list[Any]]
+    """By output, one value per row: a probability, or a list of them, one per class."""
     tolerance: float
     """Largest absolute difference allowed between an answer and its value here."""
 
@@ -58,9 +59,13 @@ def write_golden(path: Path, golden: Golden) -> None:
     path.write_text(json.dumps(golden.model_dump(mode="json"), indent=1), encoding="utf-8")
 
 
-def as_json(values: np.ndarray) -> list[str] | list[int] | list[float]:
-    """An array [rows] as plain values; float32 becomes the nearest double, nothing is lost."""
-    return values.tolist()
+def as_json(values: np.ndarray) -> list[Any]:
+    """An array [rows, …] as (nested) plain values; float32 becomes the nearest double.
+
+    Nothing is lost. Pixels (uint8) become the floats that the signature takes.
+    """
+    plain: list[Any] = (values.astype(np.float32) if values.dtype == np.uint8 else values).tolist()
+    return plain
 
 
 def _rarest_first(examples: Examples, features: Mapping[str, Feature]) -> list[int]:

@@ -38,7 +38,10 @@ def keep_model(
 
 
 def rebuild_model(
-    folder: Path, pipeline: Path, parameters: Mapping[str, bool | int | float | str]
+    folder: Path,
+    pipeline: Path,
+    parameters: Mapping[str, bool | int | float | str],
+    classes: int = 0,
 ) -> tf_keras.Model:
     """The fitted model again, built by the pipeline's own ``model.py``.
 
@@ -46,6 +49,7 @@ def rebuild_model(
         folder: What :func:`keep_model` wrote.
         pipeline: The pipeline's folder.
         parameters: ``training.parameters`` that it was trained with.
+        classes: Number of ``label.classes``; 0 where the label is 0 or 1.
 
     Raises:
         BadDefinitionError: model.py builds another model than the one that was trained.
@@ -53,7 +57,7 @@ def rebuild_model(
     from nightshift.training.model_file import build_model
 
     statistics = _BY_FEATURE.validate_json((folder / _STATISTICS).read_bytes())
-    model = build_model(pipeline, statistics, parameters)
+    model = build_model(pipeline, statistics, parameters, classes)
     with np.load(folder / _WEIGHTS) as kept:
         values = [kept[name] for name in sorted(kept.files)]
     built = [tuple(variable.shape) for variable in model.variables]

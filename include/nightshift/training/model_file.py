@@ -28,8 +28,15 @@ def build_model(
     folder: Path,
     features: Mapping[str, FeatureStatistics],
     parameters: Mapping[str, bool | int | float | str],
+    classes: int = 0,
 ) -> tf_keras.Model:
     """The model that the pipeline in ``folder`` defines.
+
+    Args:
+        folder: The pipeline's folder.
+        features: Statistics of the declared features.
+        parameters: ``training.parameters`` of pipeline.yaml.
+        classes: Number of ``label.classes``; 0 where the label is 0 or 1.
 
     Raises:
         BadDefinitionError: model.py raises, has no ``build``, or builds something whose inputs or
@@ -43,7 +50,7 @@ def build_model(
         raise BadDefinitionError(f"{shown} has no function 'build'; expected: {_SIGNATURE}.")
     with _named_errors(path, shown):
         model = build(features, parameters)
-    _check(model, features, shown)
+    _check(model, features, classes, shown)
     return model
 
 
@@ -88,7 +95,7 @@ def _at_line(error: Exception, path: Path, shown: str, what: str) -> BadDefiniti
     )
 
 
-def _check(model: Any, features: Mapping[str, FeatureStatistics], shown: str) -> None:
+def _check(model: Any, features: Mapping[str, FeatureStatistics], classes: int, shown: str) -> None:
     import tf_keras
 
     if not isinstance(model, tf_keras.Model) or not getattr(model, "inputs", None):
@@ -98,7 +105,7 @@ def _check(model: Any, features: Mapping[str, FeatureStatistics], shown: str) ->
             "be used).",
             file=shown,
         )
-    problems = [*_input_problems(model, features), *_output_problems(model)]
+    problems = [*_input_problems(model, features), *_output_problems(model, classes or 1)]
     if problems:
         raise BadDefinitionError(
             f"{shown}: the model does not fit the features in pipeline.yaml:\n"
@@ -113,11 +120,12 @@ def _input_problems(
 ) -> Iterator[str]:
     found = dict(zip(model.input_names, model.inputs, strict=True))
     for name in sorted(features.keys() - found.keys()):
-        yield f"feature {name!r} has no input; expected tf_keras.Input((1,), name={name!r}, …)"
+        shape = features[name].input_shape
+        yield f"feature {name!r} has no input; expected tf_keras.Input({shape}, name={name!r}, …)"
     for name in sorted(found.keys() - features.keys()):
         yield f"input {name!r} is not a feature; declared are {', '.join(features)}"
     for name in sorted(found.keys() & features.keys()):
-        expected = ((None, 1), features[name].dtype)
+        expected = ((None, *features[name].input_shape), features[name].dtype)
         actual = (tuple(found[name].shape), found[name].dtype.name)
         if actual != expected:
             yield (
@@ -126,11 +134,11 @@ def _input_problems(
             )
 
 
-def _output_problems(model: tf_keras.Model) -> Iterator[str]:
+def _output_problems(model: tf_keras.Model, width: int) -> Iterator[str]:
     if list(model.output_names) != [OUTPUT]:
         yield f"outputs are {list(model.output_names)}; expected one layer named {OUTPUT!r}"
-    elif tuple(model.outputs[0].shape) != (None, 1) or model.outputs[0].dtype != "float32":
+    elif tuple(model.outputs[0].shape) != (None, width) or model.outputs[0].dtype != "float32":
         yield (
             f"output {OUTPUT!r} has shape {list(model.outputs[0].shape)} and type "
-            f"{model.outputs[0].dtype.name}; expected [None, 1] and float32"
+            f"{model.outputs[0].dtype.name}; expected [None, {width}] and float32"
         )

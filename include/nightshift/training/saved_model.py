@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ SIGNATURE = "serving_default"
 OUTPUT = "probability"
 PREDICTION_ROWS = 65_536
 """Rows asked at once: enough to keep the cores busy, little enough for any model's memory."""
+PREDICTION_PIXELS = 1_000_000
+"""Pixels asked at once, which bounds the rows of images: a convolution keeps many numbers each."""
 
 
 class Predictor:
@@ -44,16 +47,29 @@ class Predictor:
         specs = self._ask.structured_input_signature[1]
         return {name: spec.dtype.name for name, spec in specs.items()}
 
+    def shape_of(self, name: str) -> tuple[int | None, ...]:
+        """The shape of one row of an input: () for a number, an image's own else."""
+        spec = self._ask.structured_input_signature[1][name]
+        return tuple(spec.shape.as_list()[1:])
+
     def predict(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Probabilities, shape [rows], float32.
+        """Probabilities, shape [rows] or [rows, classes], float32.
 
         Args:
-            inputs: One array [rows] per input of the signature; others are left out.
+            inputs: One array [rows, …] per input of the signature; others are left out. Pixels
+                may be uint8.
         """
-        wanted = {name: inputs[name] for name in self.inputs}
-        rows = len(next(iter(wanted.values())))
+        types = self.inputs
+        rows = len(inputs[next(iter(types))])
+        widest = max(prod(inputs[name].shape[1:]) for name in types)
+        step = PREDICTION_ROWS if widest == 1 else max(1, PREDICTION_PIXELS // widest)
         parts = []
-        for start in range(0, rows, PREDICTION_ROWS):
-            part = {n: tf.constant(v[start : start + PREDICTION_ROWS]) for n, v in wanted.items()}
+        for start in range(0, rows, step):
+            part = {n: _tensor(inputs[n][start : start + step], t) for n, t in types.items()}
             parts.append(self._ask(**part)[OUTPUT].numpy())
         return np.concatenate(parts)
+
+
+def _tensor(values: np.ndarray, dtype: str) -> tf.Tensor:
+    """Values as a signature's input; pixels become the floats that a client sends."""
+    return tf.cast(tf.constant(values), dtype) if values.dtype == np.uint8 else tf.constant(values)

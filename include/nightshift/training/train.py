@@ -14,17 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from nightshift.data.pinned import PinnedFile, Snapshot, Split
 from nightshift.data.reader import download, read_snapshot
 from nightshift.definition.model import Feature, Label, Release
 from nightshift.definition.training import Training
-from nightshift.errors import BadDefinitionError
 from nightshift.steps.contract import StepContext, StepOutcome
 from nightshift.training.examples import ExampleReader, Examples, concatenate
 from nightshift.training.features import FeatureStatistics, compute_statistics
-from nightshift.training.keep import fits_in_memory
+from nightshift.training.keep import cells_of, fits_in_memory
 from nightshift.training.lean_import import import_tensorflow
 
 if TYPE_CHECKING:
@@ -67,7 +64,7 @@ def run(context: StepContext) -> StepOutcome:
         laps.end("import")
         data = reading.result()
     laps.end("read")
-    model = _build(request.folder, data, training)
+    model = _build(request.folder, data, training, len(reader.label.classes))
     laps.end("build")
     context.log.info("%d rows, %d features", data.rows, len(features))
     epochs = _fit(model, data, reader, training, context)
@@ -80,7 +77,8 @@ def run(context: StepContext) -> StepOutcome:
     return StepOutcome(
         metrics={
             "train_loss": epochs[-1].loss,
-            "train_auc": epochs[-1].auc,
+            "train_accuracy": epochs[-1].accuracy,
+            **({} if epochs[-1].auc is None else {"train_auc": epochs[-1].auc}),
             "train_rows": data.rows,
             "parameters": model.count_params(),
         },
@@ -97,7 +95,7 @@ def run(context: StepContext) -> StepOutcome:
 
 def _read(snapshot: Snapshot, reader: ExampleReader, work: Path) -> _Data:
     files = download(snapshot, Split.TRAIN, work / "train")
-    kept = fits_in_memory(snapshot.rows(Split.TRAIN), len(reader.columns))
+    kept = fits_in_memory(snapshot.rows(Split.TRAIN), cells_of(reader))
     held_out = download(snapshot, Split.HOLDOUT, work / "holdout")
     holdout = reader.examples(concatenate(reader.batches(held_out)))
     if kept:
@@ -109,12 +107,12 @@ def _read(snapshot: Snapshot, reader: ExampleReader, work: Path) -> _Data:
     return _Data(files, statistics, first.count + first.missing, None, holdout)
 
 
-def _build(folder: Path, data: _Data, training: Training) -> tf_keras.Model:
+def _build(folder: Path, data: _Data, training: Training, classes: int) -> tf_keras.Model:
     from nightshift.training.fit import seed_everything
     from nightshift.training.model_file import build_model
 
     seed_everything(training.seed)
-    return build_model(folder, data.statistics, training.parameters)
+    return build_model(folder, data.statistics, training.parameters, classes)
 
 
 def _fit(
@@ -126,7 +124,7 @@ def _fit(
 ) -> tuple[Epoch, ...]:
     from nightshift.training.fit import fit
 
-    return fit(model, _batches(data, reader, training), training, context.log)
+    return fit(model, _batches(data, reader, training), training, reader.label, context.log)
 
 
 def _batches(data: _Data, reader: ExampleReader, training: Training) -> Batches:
@@ -154,6 +152,7 @@ def _export(
         write_golden,
     )
     from nightshift.training.kept_model import KEPT_MODEL, keep_model
+    from nightshift.training.probabilities import check_probabilities
     from nightshift.training.saved_model import OUTPUT, SIGNATURE, Predictor
 
     release = context.request.section("release", Release)
@@ -166,28 +165,16 @@ def _export(
     write_warmup(folder, context.request.pipeline, [one, inputs])
     # Asked of the exported files, not of the model in memory: that is what hosts will load.
     answers = Predictor(folder).predict(inputs)
-    _check_probabilities(answers, context.request.folder.name)
+    check_probabilities(answers, context.request.folder.name)
     write_golden(
         context.output / GOLDEN_FILE,
         Golden(
             signature=SIGNATURE,
             inputs={name: as_json(values) for name, values in inputs.items()},
-            outputs={OUTPUT: answers.tolist()},
+            outputs={OUTPUT: as_json(answers)},
             tolerance=release.tolerance,
         ),
     )
-
-
-def _check_probabilities(answers: np.ndarray, pipeline: str) -> None:
-    wrong = ~((answers >= 0) & (answers <= 1))
-    if wrong.any():
-        raise BadDefinitionError(
-            f"{pipeline}/model.py: the output 'probability' is {answers[wrong][0]} for "
-            f"{int(wrong.sum())} of {len(answers)} holdout rows; expected numbers from 0 to 1. "
-            "End the model with a Dense(1, activation='sigmoid').",
-            file=f"{pipeline}/model.py",
-            value=float(np.nan_to_num(answers[wrong][0])),
-        )
 
 
 class _Laps:

@@ -16,9 +16,10 @@ finite = st.floats(-1e9, 1e9, allow_nan=False)
 
 
 def _statistics(type_: FeatureType, *parts: list[object]) -> FeatureStatistics:
-    arrow = {"string": pa.string(), "int": pa.int64(), "float": pa.float64()}[type_]
+    types = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "image": pa.binary()}
+    arrow, shape = types[type_], (2, 2, 1) if type_ is FeatureType.IMAGE else None
     batches = [pa.record_batch({"x": pa.array(part, arrow)}) for part in parts]
-    return compute_statistics(batches, {"x": Feature(type=type_)})["x"]
+    return compute_statistics(batches, {"x": Feature(type=type_, shape=shape)})["x"]
 
 
 @given(st.lists(st.lists(finite), min_size=1).filter(any))

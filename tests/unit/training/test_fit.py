@@ -18,6 +18,7 @@ from nightshift.training.fit import fit, seed_everything
 from nightshift.training.model_file import build_model
 from tests.unit.training.small_data import (
     FEATURES,
+    LABEL,
     MODEL,
     READER,
     columns,
@@ -56,7 +57,7 @@ def _streamed(folder: Path, seed: int) -> Batches:
 
 def _weights(folder: Path, seed: int, make=_memory) -> list[np.ndarray]:  # type: ignore[no-untyped-def, type-arg]
     model = _model(folder, seed)
-    fit(model, make(folder, seed), Training(epochs=2, seed=seed), LOG)
+    fit(model, make(folder, seed), Training(epochs=2, seed=seed), LABEL, LOG)
     return model.get_weights()
 
 
@@ -83,14 +84,16 @@ def test_one_graph_per_epoch_learns_what_keras_own_loop_learns(
 def test_it_learns(tmp_path: Path) -> None:
     training = Training(epochs=10, learning_rate=0.01)
     batches = from_memory(examples(ROWS), batch_size=64, epochs=10, seed=1)
-    epochs = fit(_model(tmp_path, 1), batches, training, LOG)
+    epochs = fit(_model(tmp_path, 1), batches, training, LABEL, LOG)
+    assert epochs[-1].auc is not None
     assert epochs[-1].auc > 0.9
+    assert epochs[-1].accuracy > 0.8
     assert epochs[-1].loss < epochs[0].loss
 
 
 def test_every_epoch_is_told_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "test")
-    epochs = fit(_model(tmp_path, 1), _memory(tmp_path, 1), Training(epochs=2), LOG)
+    epochs = fit(_model(tmp_path, 1), _memory(tmp_path, 1), Training(epochs=2), LABEL, LOG)
     assert [line.split(" loss")[0] for line in caplog.messages] == ["epoch 1/2", "epoch 2/2"]
     assert f"loss {epochs[1].loss:.4f} auc {epochs[1].auc:.4f}" in caplog.messages[1]
 
@@ -98,11 +101,11 @@ def test_every_epoch_is_told_in_the_log(tmp_path: Path, caplog: pytest.LogCaptur
 def test_a_loss_that_is_no_number_stops_training_in_its_epoch(tmp_path: Path) -> None:
     model = _model(tmp_path, 1, MODEL, scale=float("inf"))
     with pytest.raises(BadDefinitionError, match=r"epoch 1 of 2.*the loss is nan") as caught:
-        fit(model, _memory(tmp_path, 1), Training(epochs=2), LOG)
+        fit(model, _memory(tmp_path, 1), Training(epochs=2), LABEL, LOG)
     assert caught.value.facts["epoch"] == 1
 
 
 def test_a_value_outside_an_embedding_is_the_models_error(tmp_path: Path) -> None:
     model = _model(tmp_path, 1, MODEL.replace("layers.Embedding(8, 2)", "layers.Embedding(3, 2)"))
     with pytest.raises(BadDefinitionError, match=r"model.py.*could not fit.*indices"):
-        fit(model, _memory(tmp_path, 1), Training(epochs=2), LOG)
+        fit(model, _memory(tmp_path, 1), Training(epochs=2), LABEL, LOG)
