@@ -69,12 +69,13 @@ def _group(
         value=value,
         rows=len(rows),
         positives=int(labels.sum()),
-        candidate=_scores(labels, predictions.candidate[rows]),
-        champion=None if champion is None else _scores(labels, champion[rows]),
+        candidate=scores_of(labels, predictions.candidate[rows]),
+        champion=None if champion is None else scores_of(labels, champion[rows]),
     )
 
 
-def _scores(labels: NDArray[np.float32], scores: NDArray[np.float32]) -> Scores:
+def scores_of(labels: NDArray[np.float32], scores: NDArray[np.float32]) -> Scores:
+    """Every metric of one model's scores."""
     return Scores(
         auc=metrics.auc(labels, scores),
         log_loss=metrics.log_loss(labels, scores),
