@@ -17,8 +17,8 @@ TIMES_OF_DAY = ("sched_dep_time", "sched_arr_time")  # HHMM: 1745 is 17:45
 # As a number, not as a category: 90 days hold each weekday 12 times, and a category of its own
 # learns those days' storms by heart.
 NUMBERS = ("weekday", "distance")
-# Season shifts all flights alike. Let into the dense layers, the first days of a month that
-# training has not seen are beyond what they know: holdout AUC of 2013-09-06 was 0.42 so, 0.67 apart.
+# Season shifts all flights alike. Inside the dense layers, the first days of a month that training
+# has not seen turn the ranking round: the holdout AUC of 2013-09-06 was 0.42 so, 0.67 apart.
 SEASON = "month"
 HOURS = 24
 
