@@ -1,7 +1,7 @@
 """Nights in a row, backfilled by Airflow's scheduler; every alarm is listed.
 
-``benchmarks/backfill FIRST LAST`` (nights) on a stack that ``./nightshift demo`` has seeded. An alarm
-is a warning of the statistics or the expectations, or a task that failed.
+``benchmarks/backfill FIRST LAST`` (nights) on a stack that ``./nightshift demo`` has seeded. An
+alarm is a warning of the statistics or the expectations, or a task that failed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Eight clients ask through Envoy while two releases and a roll-back happen: who is let down?
 
-``benchmarks/releases_under_load NIGHT [PREDICTIONS]``: the live night, so that no release is refused
-as older. Four clients speak REST, four speak gRPC with TensorFlow Serving's own stubs. They ask
-until the changes are over and at least so many predictions (10,000) were answered.
+``benchmarks/releases_under_load NIGHT [PREDICTIONS]``: the live night, so that no release is
+refused as older. Four clients speak REST, four speak gRPC with TensorFlow Serving's own stubs. They
+ask until the changes are over and at least so many predictions (10,000) were answered.
 """
 
 from __future__ import annotations

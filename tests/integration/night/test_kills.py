@@ -14,7 +14,7 @@ import pytest
 from nightshift.release.log import ReleaseLog
 from nightshift.release.record import Phase
 from nightshift.stack.airflow_api import DagRun, RunState
-from tests.integration.night.conftest import PIPELINE, Stack
+from tests.integration.night.conftest import PIPELINE, STEPS, Stack
 
 STEP = "nightshift.steps.run"
 
@@ -90,6 +90,15 @@ def ends_green_once(stack: Stack, run: DagRun) -> None:
     ]
     assert asked.count(version) == 1
     assert_one_story(stack, run)
+    assert_same_keys_undisturbed(stack, run)
+
+
+def assert_same_keys_undisturbed(stack: Stack, run: DagRun) -> None:
+    """The same night again with nobody killed: it finds every artifact under the same key."""
+    again = stack.finish(stack.start_night(run.conf["night"]))
+    assert again.state is RunState.SUCCESS, stack.errors(again)
+    assert stack.keys(again) == stack.keys(run)
+    assert all(stack.returned(again, step)["reused"] for step in STEPS)
 
 
 def assert_one_story(stack: Stack, run: DagRun) -> None:
