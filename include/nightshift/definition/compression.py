@@ -26,6 +26,34 @@ class Target(StrEnum):
     PRUNED_INT8 = "pruned_int8"
     CLUSTERED_INT8 = "clustered_int8"
 
+    @property
+    def full_integer(self) -> bool:
+        """Whether it claims that no operator computes in float."""
+        return self in (Target.INT8, Target.PRUNED_INT8, Target.CLUSTERED_INT8)
+
+    @property
+    def pruned(self) -> bool:
+        """Whether it is fitted further under pruning."""
+        return self in (Target.PRUNED, Target.PRUNED_INT8)
+
+    @property
+    def clustered(self) -> bool:
+        """Whether it is fitted further under clustering."""
+        return self in (Target.CLUSTERED, Target.CLUSTERED_INT8)
+
+
+class Recipe(Section):
+    """All that one variant is made by. Budgets and the other targets are no part of it."""
+
+    target: Target
+    baseline: bool = False
+    """Also makes the float TFLite model that every variant is compared with."""
+    calibration_rows: int | None = None
+    """None where nothing is calibrated; likewise below."""
+    sparsity: float | None = None
+    clusters: int | None = None
+    finetune_epochs: int | None = None
+
 
 class Budgets(Section):
     """What a variant may cost against the float TFLite model; empty: no limit."""
@@ -66,6 +94,18 @@ class Compression(Section):
         if len(set(self.targets)) != len(self.targets):
             raise ValueError("targets: each at most once")
         return self
+
+    def recipe_of(self, target: Target) -> Recipe:
+        """How one target is made; the first of them also makes the float TFLite model."""
+        fitted = target.pruned or target.clustered
+        return Recipe(
+            target=target,
+            baseline=target is self.targets[0],
+            calibration_rows=self.calibration_rows if target.full_integer else None,
+            sparsity=self.sparsity if target.pruned else None,
+            clusters=self.clusters if target.clustered else None,
+            finetune_epochs=self.finetune_epochs if fitted else None,
+        )
 
     def budgets_of(self, target: Target) -> Budgets:
         """The budgets that one target must keep."""

@@ -21,6 +21,8 @@ class StepSpec:
         files: Files of the pipeline's folder it reads; their digests enter its key.
         heavy: Takes a core and a gigabyte: runs in the pool of heavy steps.
         by_night: The night itself enters its key (only the first step's).
+        own: Names of parameters that each instance of a mapped step has for itself.
+        gathers: A mapped step all of whose artifacts it reads, as inputs ``<step>.<instance>``.
     """
 
     name: str
@@ -32,6 +34,8 @@ class StepSpec:
     files: tuple[str, ...] = ()
     heavy: bool = False
     by_night: bool = False
+    own: tuple[str, ...] = ()
+    gathers: str = ""
 
 
 SNAPSHOT = StepSpec(
@@ -89,7 +93,47 @@ GATE = StepSpec(
     inputs=("snapshot", "evaluate"),
     sections=("gates",),
 )
+QUANTIZE = StepSpec(
+    name="quantize",
+    kind="variant",
+    module="nightshift.compression.quantize",
+    runtime=Runtime.ML,
+    inputs=("snapshot", "train"),
+    sections=("label", "features", "training"),
+    files=("model.py",),
+    heavy=True,
+    own=("recipe",),
+)
+EVALUATE_VARIANTS = StepSpec(
+    name="evaluate_variants",
+    kind="variants",
+    module="nightshift.compression.evaluate_variants",
+    runtime=Runtime.ML,
+    inputs=("snapshot",),
+    sections=("label", "features"),
+    heavy=True,
+    gathers="quantize",
+)
+BUDGETS = StepSpec(
+    name="budgets",
+    kind="budgets",
+    module="nightshift.compression.accept",
+    runtime=Runtime.TOOLS,
+    inputs=("evaluate_variants",),
+    sections=("compression", "gates"),
+)
+EDGE = StepSpec(
+    name="edge",
+    kind="edge",
+    module="nightshift.compression.edge",
+    runtime=Runtime.ML,
+    inputs=("quantize", "budgets"),
+    sections=("label", "features"),
+    own=("registered",),
+)
 
-STEPS: dict[str, StepSpec] = {
-    spec.name: spec for spec in (SNAPSHOT, STATISTICS, EXPECTATIONS, TRAIN, EVALUATE, GATE)
-}
+_ALL = (
+    *(SNAPSHOT, STATISTICS, EXPECTATIONS, TRAIN, EVALUATE, GATE),
+    *(QUANTIZE, EVALUATE_VARIANTS, BUDGETS, EDGE),
+)
+STEPS: dict[str, StepSpec] = {spec.name: spec for spec in _ALL}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 from nightshift import __version__
 from nightshift.artifacts.keys import derive_key, digest
@@ -23,6 +24,7 @@ def plan_step(
     night: date,
     inputs: Mapping[str, ArtifactRef],
     *,
+    own: Mapping[str, Any] | None = None,
     by: str = "",
     nonce: str = "",
 ) -> StepRequest:
@@ -32,18 +34,23 @@ def plan_step(
         spec: The kind of step.
         definition: The pipeline.
         night: The run's night.
-        inputs: A reference for each name in ``spec.inputs``.
+        inputs: A reference for each name in ``spec.inputs``, and for each instance of
+            ``spec.gathers``.
+        own: JSON values of the parameters in ``spec.own``: they tell one instance of a mapped step
+            from another, so that each has its own key.
         by: Who or what runs it; recorded, not part of the key.
         nonce: Makes a new artifact on purpose; give it to the first step, the rest follow.
     """
-    parameters = {name: definition.section(name) for name in spec.sections}
+    sections = {name: definition.section(name) for name in spec.sections}
+    parameters = {**sections, **{name: (own or {})[name] for name in spec.own}}
+    wanted = [*spec.inputs, *_gathered(spec, inputs)]
     code = step_code(spec, definition)
     identity = {**parameters, "pipeline": definition.pipeline}
     if spec.by_night:
         identity["night"] = night.isoformat()
     key = derive_key(
         step=spec.name,
-        inputs={name: inputs[name].key for name in spec.inputs},
+        inputs={name: inputs[name].key for name in wanted},
         parameters=identity,
         code=code,
         nonce=nonce,
@@ -54,13 +61,18 @@ def plan_step(
         night=night,
         key=key,
         attempt=new_attempt(),
-        inputs={name: inputs[name] for name in spec.inputs},
+        inputs={name: inputs[name] for name in wanted},
         parameters=parameters,
         code=code,
         code_version=os.environ.get("NIGHTSHIFT_CODE_VERSION", __version__),
         folder=definition.folder,
         by=by,
     )
+
+
+def _gathered(spec: StepSpec, inputs: Mapping[str, ArtifactRef]) -> list[str]:
+    prefix = f"{spec.gathers}."
+    return sorted(name for name in inputs if spec.gathers and name.startswith(prefix))
 
 
 def step_code(spec: StepSpec, definition: PipelineDefinition) -> dict[str, str]:

@@ -20,7 +20,7 @@ import tf_keras
 
 from nightshift.definition.model import Feature
 from nightshift.training.features import dtype_of
-from nightshift.training.saved_model import OUTPUT, SIGNATURE
+from nightshift.training.signature import OUTPUT, SIGNATURE
 
 if TYPE_CHECKING:
     import numpy as np

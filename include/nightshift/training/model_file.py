@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightshift.errors import BadDefinitionError
 from nightshift.training.features import FeatureStatistics
-from nightshift.training.saved_model import OUTPUT
+from nightshift.training.signature import OUTPUT
 
 if TYPE_CHECKING:
     import tf_keras

@@ -10,9 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from nightshift.errors import BadDefinitionError
+from nightshift.training.signature import OUTPUT, SIGNATURE
 
-SIGNATURE = "serving_default"
-OUTPUT = "probability"
 PREDICTION_ROWS = 65_536
 """Rows asked at once: enough to keep the cores busy, little enough for any model's memory."""
 PREDICTION_PIXELS = 1_000_000

@@ -153,7 +153,8 @@ def _export(
     )
     from nightshift.training.kept_model import KEPT_MODEL, keep_model
     from nightshift.training.probabilities import check_probabilities
-    from nightshift.training.saved_model import OUTPUT, SIGNATURE, Predictor
+    from nightshift.training.saved_model import Predictor
+    from nightshift.training.signature import OUTPUT, SIGNATURE
 
     release = context.request.section("release", Release)
     folder = context.output / SAVED_MODEL

@@ -99,10 +99,11 @@ class SmallNight:
         inputs: Mapping[str, ArtifactRef],
         definition: PipelineDefinition | None = None,
         nonce: str = "",
+        own: Mapping[str, Any] | None = None,
     ) -> StepResult:
         """Run one step as a process of its own."""
         self.lines = []
-        request = self.request(step, inputs, definition, nonce)
+        request = self.request(step, inputs, definition, nonce, own)
         return run_step(request, self.store, on_line=self.lines.append)
 
     def request(
@@ -111,9 +112,11 @@ class SmallNight:
         inputs: Mapping[str, ArtifactRef],
         definition: PipelineDefinition | None = None,
         nonce: str = "",
+        own: Mapping[str, Any] | None = None,
     ) -> StepRequest:
         """What that process is told."""
-        return plan_step(STEPS[step], definition or self.definition(), NIGHT, inputs, nonce=nonce)
+        pipeline = definition or self.definition()
+        return plan_step(STEPS[step], pipeline, NIGHT, inputs, nonce=nonce, own=own)
 
     def fetch(self, ref: ArtifactRef | None, into: Path) -> Path:
         """Download an artifact."""

@@ -1,0 +1,1 @@
+"""Compression: smaller variants of the trained model, each measured and judged by itself."""
