@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
 from nightshift.definition import PipelineDefinition, load_pipeline
+from nightshift_airflow.compression import CompressionTasks
 from nightshift_airflow.dag_parts import RETRIES, end_of, night_params, start_of
 from nightshift_airflow.operators.register import RegisterOperator
 from nightshift_airflow.operators.step import StepOperator
@@ -41,11 +42,12 @@ def retrain_dag(pipeline: str) -> DAG:
         render_template_as_native_obj=True,
     )
     with dag:
-        _tasks(pipeline)
+        _tasks(definition)
     return dag
 
 
-def _tasks(pipeline: str) -> None:
+def _tasks(definition: PipelineDefinition) -> None:
+    pipeline = definition.pipeline
     snapshot = SnapshotOperator(task_id="snapshot", pipeline=pipeline)
     pinned = {"snapshot": snapshot.reference}
     statistics = StatisticsOperator(task_id="statistics", pipeline=pipeline, inputs=pinned)
@@ -69,12 +71,14 @@ def _tasks(pipeline: str) -> None:
         "evaluate": evaluate,
         "gate": gate,
     }
+    compression = CompressionTasks.of(definition, snapshot, train)
     register = RegisterOperator(
         task_id="register",
         pipeline=pipeline,
-        inputs={name: task.reference for name, task in made.items()},
+        inputs={name: task.reference for name, task in made.items()} | compression.served,
     )
     [statistics, expectations] >> train >> evaluate >> gate >> register
+    compression.bundle(register)
 
 
 def _timetable(definition: PipelineDefinition) -> CronDataIntervalTimetable | None:

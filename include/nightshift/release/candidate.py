@@ -19,8 +19,15 @@ class Candidate(BaseModel):
     night: date
     """Last day of the data it was trained and held out on."""
     model: ArtifactRef
+    served: ArtifactRef | None = None
+    """A compressed variant that hosts load in the model's place; None for the model itself."""
     lineage: dict[str, ArtifactRef] = {}
     """Artifacts of the run by step name: snapshot, statistics, expectations, evaluate, gate."""
     run_id: str = ""
     """The MLflow run."""
     by: str = ""
+
+    @property
+    def released(self) -> ArtifactRef:
+        """What hosts load: a SavedModel folder and its golden requests."""
+        return self.served or self.model

@@ -56,7 +56,9 @@ class Placement:
             placed = Placed.model_validate_json(self._marker(candidate.version).read_bytes())
         except (OSError, ValidationError):
             return None
-        there = placed.digest == candidate.model.digest and self.folder(candidate.version).is_dir()
+        there = (
+            placed.digest == candidate.released.digest and self.folder(candidate.version).is_dir()
+        )
         return placed if there else None
 
     def is_intact(self, candidate: Candidate, placed: Placed) -> bool:
@@ -95,19 +97,19 @@ class Placement:
 
     def _download(self, candidate: Candidate, store: ArtifactStore, into: Path) -> Placed:
         try:
-            artifact = store.open(candidate.model)
+            artifact = store.open(candidate.released)
             names = [n for n in artifact.manifest.files if n.startswith(SAVED_MODEL_FOLDER)]
             if not names:
-                raise UnfitArtifactError(f"{candidate.model.uri} has no {SAVED_MODEL_FOLDER}")
+                raise UnfitArtifactError(f"{candidate.released.uri} has no {SAVED_MODEL_FOLDER}")
             paths = store.fetch(artifact, into, names=[*names, GOLDEN_FILE])
             golden = Golden.model_validate_json(paths[GOLDEN_FILE].read_bytes())
         except DigestMismatchError as error:
             raise UnfitArtifactError(error.message) from error
         except ValidationError as error:
-            raise UnfitArtifactError(f"{candidate.model.uri}/{GOLDEN_FILE}: {error}") from error
+            raise UnfitArtifactError(f"{candidate.released.uri}/{GOLDEN_FILE}: {error}") from error
         entries = artifact.manifest.files
         files = {name.removeprefix(SAVED_MODEL_FOLDER): entries[name] for name in names}
-        return Placed(digest=candidate.model.digest, files=files, golden=golden)
+        return Placed(digest=candidate.released.digest, files=files, golden=golden)
 
     def _move_in(self, version: int, folder: Path, placed: Placed) -> None:
         target = self.folder(version)

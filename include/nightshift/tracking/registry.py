@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nightshift.artifacts.manifest import ArtifactRef
 from nightshift.errors import RefusedError
 from nightshift.release.candidate import Candidate
 from nightshift.storage.s3 import AbsentError, Bucket
@@ -27,9 +28,9 @@ class Registry:
     bucket: Bucket
     pipeline: str
 
-    def find(self, model_key: str) -> Candidate | None:
-        """The candidate that a model artifact was registered as."""
-        return self._read(self._by_model(model_key))
+    def find(self, released_key: str) -> Candidate | None:
+        """The candidate that a released artifact (a model, or its variant) was registered as."""
+        return self._read(self._by_model(released_key))
 
     def version(self, number: int) -> Candidate:
         """The candidate of a version number.
@@ -52,7 +53,7 @@ class Registry:
         Returns:
             The pinned candidate, which may be an earlier one for the same artifact.
         """
-        pinned = self.find(draft.model.key)
+        pinned = self.find(draft.released.key)
         if pinned is None:
             with mlflow_errors(tracker.server):
                 pinned = self._pin_new(draft, tracker.client())
@@ -63,15 +64,35 @@ class Registry:
         )
         return pinned
 
+    def add_edge_bundle(
+        self, version: int, target: str, bundle: ArtifactRef, tracker: RunTracker
+    ) -> None:
+        """Put a version's edge bundle beside it in MLflow, once; again asks MLflow nothing."""
+        mark = f"{self.pipeline}/versions/{version}-edge-{bundle.key}"
+        if self.bucket.exists(mark):
+            return
+        tags = {
+            "nightshift.edge": bundle.uri,
+            "nightshift.edge.digest": bundle.digest,
+            "nightshift.edge.target": target,
+        }
+        with mlflow_errors(tracker.server):
+            client = tracker.client()
+            for name, value in tags.items():
+                client.set_model_version_tag(self.pipeline, str(version), name, value)
+        self.bucket.put(mark, b"")
+
     def _pin_new(self, draft: Candidate, client: MlflowClient) -> Candidate:
         self._ensure_name(client)
-        made = self._versions_of(client, draft.model.key)
+        made = self._versions_of(client, draft.released.key)
         number = made[0] if made else self._create(client, draft)
         mine = draft.model_copy(update={"version": number})
-        self.bucket.create(self._by_model(draft.model.key), mine.model_dump_json(indent=1).encode())
-        pinned = self.find(draft.model.key)
+        self.bucket.create(
+            self._by_model(draft.released.key), mine.model_dump_json(indent=1).encode()
+        )
+        pinned = self.find(draft.released.key)
         assert pinned is not None
-        for other in self._versions_of(client, draft.model.key):
+        for other in self._versions_of(client, draft.released.key):
             if other != pinned.version:
                 self._remove(client, other)
         return pinned
@@ -88,13 +109,15 @@ class Registry:
     def _create(self, client: MlflowClient, draft: Candidate) -> int:
         created = client.create_model_version(
             self.pipeline,
-            source=f"{draft.model.uri}",
+            source=f"{draft.released.uri}",
             run_id=draft.run_id or None,
             await_creation_for=0,
             tags={
-                KEY_TAG: draft.model.key,
+                KEY_TAG: draft.released.key,
                 "nightshift.night": draft.night.isoformat(),
-                "nightshift.model.digest": draft.model.digest,
+                "nightshift.model.digest": draft.released.digest,
+                "nightshift.serve": "variant" if draft.served else "float",
+                "nightshift.train": draft.model.uri,
                 **{f"nightshift.{name}": ref.uri for name, ref in draft.lineage.items()},
             },
             description=f"Trained on the window that ends with {draft.night.isoformat()}.",

@@ -179,6 +179,7 @@ class RunTracker:
             f"nightshift.{request.step}.artifact": result.artifact.uri,
             f"nightshift.{request.step}.by": request.by,
             **{f"nightshift.report.{_name(k)}": v for k, v in result.reports.items()},
+            **{_name(k): str(v)[:4900] for k, v in result.facts.get("tags", {}).items()},
         }
         known = run.data.params
         params = {

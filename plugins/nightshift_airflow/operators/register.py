@@ -10,13 +10,13 @@ from airflow.sdk import Asset, AssetAlias, BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from nightshift.artifacts.manifest import ArtifactRef
-from nightshift.definition import load_pipeline
+from nightshift.definition import PipelineDefinition, load_pipeline
 from nightshift.errors import NightshiftError
 from nightshift.release.candidate import Candidate
 from nightshift_airflow.hooks.storage import S3_CONNECTION, StorageHook
 from nightshift_airflow.hooks.tracking import MLFLOW_CONNECTION, MlflowHook
 from nightshift_airflow.links.artifacts import STEP_LINKS
-from nightshift_airflow.operators.step import ERROR_XCOM
+from nightshift_airflow.operators.step import ERROR_XCOM, references
 from nightshift_airflow.routes.addresses import artifact_page
 from nightshift_airflow.run_identity import RunIdentity
 
@@ -38,11 +38,13 @@ class RegisterOperator(BaseOperator):
 
     Args:
         pipeline: Name of the pipeline's folder.
-        inputs: References of the run's artifacts by step name; ``train`` is the model. (templated)
+        inputs: References of the run's artifacts by step name; ``train`` is the model. Where the
+            pipeline serves a compressed variant, ``budgets`` and what ``quantize`` returned say
+            whether it was accepted: if not, the float model goes on. (templated)
         s3_conn_id: The ``aws`` connection of the object store.
         mlflow_conn_id: The ``http`` connection of MLflow.
 
-    Returns (XCom): ``{"version": number, "artifact": reference}``.
+    Returns (XCom): ``{"version": number, "night": date, "artifact": reference}``.
     """
 
     template_fields: Sequence[str] = ("inputs",)
@@ -80,6 +82,7 @@ class RegisterOperator(BaseOperator):
             raise kind(error.message) from None
         return {
             "version": candidate.version,
+            "night": candidate.night.isoformat(),
             "artifact": candidate.model.model_dump(mode="json"),
         }
 
@@ -93,25 +96,40 @@ class RegisterOperator(BaseOperator):
             hook.tracker(self.pipeline, bucket),
             hook.registry(self.pipeline, bucket),
         )
-        refs = {name: ArtifactRef.model_validate(ref) for name, ref in self.inputs.items()}
-        known = registry.find(refs["train"].key)
+        refs = references(self.inputs)
         pin = tracker.ensure(identity.night)
         draft = Candidate(
             version=0,
             night=identity.night,
             model=refs["train"],
+            served=self._served(identity.definition, refs, storage),
             lineage={name: ref for name, ref in refs.items() if name != "train"},
             run_id=pin.run_id,
             by=identity.by,
         )
+        known = registry.find(draft.released.key)
         candidate = known or registry.register(draft, tracker)
         if known is None:
             tracker.finish(identity.night)
         self.run_url = hook.run_url(pin)
         self.artifact_url = artifact_page(candidate.model.uri)
-        self.log.info("%s version %s: %s", self.pipeline, candidate.version, candidate.model.uri)
+        self.log.info("%s version %s: %s", self.pipeline, candidate.version, candidate.released.uri)
         self._announce(context, candidate, known_before=known is not None)
         return candidate
+
+    def _served(
+        self, definition: PipelineDefinition, refs: dict[str, ArtifactRef], storage: StorageHook
+    ) -> ArtifactRef | None:
+        """The variant that hosts load; None for the float model itself."""
+        target = definition.release.serve
+        if target == "float":
+            return None
+        facts = storage.get_conn().open(refs["budgets"]).manifest.facts
+        if target in facts["accepted"]:
+            return refs[f"quantize.{target}"]
+        why = facts["rejected"].get(target, "it was not judged")
+        self.log.warning("'%s' was rejected: %s. The float model goes on.", target, why)
+        return None
 
     def _announce(self, context: Context, candidate: Candidate, *, known_before: bool) -> None:
         from nightshift.release.requests import is_known

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from nightshift.artifacts.manifest import ArtifactRef
-from nightshift.definition import load_pipeline
+from nightshift.definition import PipelineDefinition, load_pipeline
 from nightshift.errors import NightshiftError, StepError
 from nightshift.steps.catalog import StepSpec
 from nightshift.steps.contract import StepRequest, StepResult
@@ -33,17 +33,32 @@ HEAVY_POOL = "nightshift_heavy"
 ERROR_XCOM = "error"
 
 
+def references(inputs: Mapping[str, Any]) -> dict[str, ArtifactRef]:
+    """References by input name; of a mapped step's tasks as ``<step>.<instance>``."""
+    found: dict[str, ArtifactRef] = {}
+    for name, given in inputs.items():
+        if isinstance(given, Mapping | ArtifactRef):
+            found[name] = ArtifactRef.model_validate(given)
+            continue
+        for returned in given:
+            found[f"{name}.{returned['instance']}"] = ArtifactRef.model_validate(
+                returned["artifact"]
+            )
+    return found
+
+
 class StepOperator(BaseOperator):
     """Run one step as a process of its own, or reuse what it committed before.
 
     Args:
         pipeline: Name of the pipeline's folder.
-        inputs: For each input of the step the reference that the earlier task returned. (templated)
+        inputs: For each input of the step the reference that the earlier task returned; of a
+            mapped step that is read whole, all that its tasks returned. (templated)
         s3_conn_id: The ``aws`` connection of the object store.
         mlflow_conn_id: The ``http`` connection of MLflow.
 
     Returns (XCom): ``{"artifact": reference, "metrics": numbers, "reused": bool,
-    "tensorflow": bool}``.
+    "tensorflow": bool}``; a mapped one also its ``"instance"``.
 
     A foreseen error that cannot go away by itself fails the task at once; a lost connection or a
     dead process is retried with back-off.
@@ -75,6 +90,15 @@ class StepOperator(BaseOperator):
         self.artifact_url = ""
         self.run_url = ""
         self._process: StepProcess | None = None
+
+    @property
+    def instance(self) -> str:
+        """Which one of a mapped step's tasks this is; empty for all others."""
+        return ""
+
+    def own(self, definition: PipelineDefinition) -> dict[str, Any]:
+        """Values of the parameters in ``spec.own``."""
+        return {}
 
     @property
     def reference(self) -> Any:
@@ -122,17 +146,18 @@ class StepOperator(BaseOperator):
             "metrics": result.metrics,
             "reused": result.reused,
             "tensorflow": result.tensorflow,
+            **({"instance": self.instance} if self.instance else {}),
         }
 
     def _plan(self, identity: RunIdentity) -> StepRequest:
         from nightshift.steps.plan import plan_step
 
-        inputs = {name: ArtifactRef.model_validate(ref) for name, ref in self.inputs.items()}
         return plan_step(
             self.spec,
             identity.definition,
             identity.night,
-            inputs,
+            references(self.inputs),
+            own=self.own(identity.definition),
             by=identity.by,
             nonce=identity.nonce if self.spec.by_night else "",
         )

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from nightshift.artifacts.manifest import ArtifactRef
+from nightshift.definition import PipelineDefinition
+from nightshift.definition.compression import Target
 from nightshift.steps import catalog
-from nightshift_airflow.operators.step import StepOperator
+from nightshift_airflow.hooks.storage import StorageHook
+from nightshift_airflow.hooks.tracking import MlflowHook
+from nightshift_airflow.operators.step import StepOperator, references
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 
 class SnapshotOperator(StepOperator):
@@ -46,3 +59,94 @@ class GateOperator(StepOperator):
 
     spec = catalog.GATE
     ui_color = "#fce4ec"
+
+
+class QuantizeOperator(StepOperator):
+    """Make one compressed variant; mapped over the pipeline's targets.
+
+    Args:
+        target: One of ``compression.targets``.
+    """
+
+    spec = catalog.QUANTIZE
+    ui_color = "#f1f8e9"
+
+    def __init__(self, *, target: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.target = target
+
+    @property
+    def instance(self) -> str:
+        """The target."""
+        return self.target
+
+    def own(self, definition: PipelineDefinition) -> dict[str, Any]:
+        """The target's recipe."""
+        recipe = definition.compression.recipe_of(Target(self.target))
+        return {"recipe": recipe.model_dump(mode="json")}
+
+
+class EvaluateVariantsOperator(StepOperator):
+    """Every variant on the whole holdout through LiteRT: quality, size, time, memory."""
+
+    spec = catalog.EVALUATE_VARIANTS
+    ui_color = "#f1f8e9"
+
+
+class BudgetsOperator(StepOperator):
+    """Judge each variant by its budgets; one that fails is rejected alone, the task stays green."""
+
+    spec = catalog.BUDGETS
+    ui_color = "#fce4ec"
+
+
+class EdgeOperator(StepOperator):
+    """Make the edge bundle of the accepted variant; skipped where it was rejected.
+
+    Args:
+        registered: What the ``register`` task returned. (templated)
+    """
+
+    spec = catalog.EDGE
+    template_fields: Sequence[str] = (*StepOperator.template_fields, "registered")
+    ui_color = "#ede7f6"
+
+    def __init__(self, *, registered: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.registered = registered
+
+    def own(self, definition: PipelineDefinition) -> dict[str, Any]:
+        """The registered version."""
+        return {
+            "registered": {
+                "version": self.registered["version"],
+                "night": self.registered["night"],
+                "model_digest": self.registered["artifact"]["digest"],
+            }
+        }
+
+    def _execute(self, context: Context) -> dict[str, Any]:
+        target = self._edge()
+        made = references(self.inputs)
+        budgets = StorageHook(self.s3_conn_id).get_conn().open(made["budgets"])
+        rejected: dict[str, str] = budgets.manifest.facts["rejected"]
+        if target in rejected:
+            raise AirflowSkipException(f"'{target}' was rejected: {rejected[target]}")
+        self.inputs = {"budgets": made["budgets"], "quantize": made[f"quantize.{target}"]}
+        returned = super()._execute(context)
+        self._tell_registry(ArtifactRef.model_validate(returned["artifact"]), target)
+        return returned
+
+    def _edge(self) -> str:
+        from nightshift.definition import load_pipeline
+
+        edge = load_pipeline(self.pipeline).compression.edge
+        assert edge is not None  # without one there is no such task
+        return edge
+
+    def _tell_registry(self, bundle: ArtifactRef, target: str) -> None:
+        bucket = StorageHook(self.s3_conn_id).bucket()
+        hook = MlflowHook(self.mlflow_conn_id)
+        hook.registry(self.pipeline, bucket).add_edge_bundle(
+            int(self.registered["version"]), target, bundle, hook.tracker(self.pipeline, bucket)
+        )
