@@ -19,7 +19,10 @@ from nightshift.data.lake import Lake
 from nightshift.errors import NightshiftError
 from nightshift.storage.s3 import lake_bucket
 
-SOURCES = {"flights": "nightshift.data.sources.flights"}
+SOURCES = {
+    "fashion": "nightshift.data.sources.fashion",
+    "flights": "nightshift.data.sources.flights",
+}
 """Dataset to the module whose ``days()`` gives its partitions."""
 _PARALLEL = 8
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,10 @@ def _predict(
     from nightshift.training.saved_model import Predictor
 
     candidate = Predictor(fetched.candidate)
-    champion, reason = load_champion(snapshot.baseline.champion, fetched.champion, reader.features)
+    classes = len(reader.label.classes)
+    champion, reason = load_champion(
+        snapshot.baseline.champion, fetched.champion, reader.features, classes
+    )
     parts: list[Examples] = []
     ours: list[np.ndarray] = []
     theirs: list[np.ndarray] = []
@@ -101,7 +104,7 @@ def _predict(
         examples = reader.examples(batch)
         if not len(examples):
             continue
-        ours.append(_shaped(candidate.predict(examples.inputs), len(examples), "candidate"))
+        ours.append(_shaped(candidate.predict(examples.inputs), len(examples), classes))
         if champion:
             theirs.append(champion.predictor.predict(examples.inputs))
         parts.append(Examples({}, examples.labels, examples.extras))
@@ -113,7 +116,7 @@ def _predict(
             f"{len(table)} holdout rows"
         )
         context.log.warning("%s: %s", context.request.pipeline, reason)
-        return Predictions(table.labels, table.slices, table.candidate, None), None, reason
+        return replace(table, champion=None), None, reason
     return table, champion.version if champion else None, reason
 
 
@@ -125,21 +128,30 @@ def _table(
     return Predictions(
         labels=np.concatenate([part.labels for part in parts]),
         slices={
-            name: pa.concat_arrays([as_text(part.extras[name]) for part in parts])
+            name: pa.concat_arrays([_slice(part.extras[name], name, reader) for part in parts])
             for name in reader.extras
         },
         candidate=np.concatenate(ours),
         champion=np.concatenate(theirs) if theirs else None,
+        classes=reader.label.classes,
     )
 
 
-def _shaped(scores: np.ndarray, rows: int, who: str) -> np.ndarray:
-    if scores.shape != (rows,):
+def _slice(column: pa.Array, name: str, reader: ExampleReader) -> pa.Array:
+    """As text; a slice by the label itself tells the classes' names."""
+    if name == reader.label.column and reader.label.classes:
+        return pa.array(reader.label.classes).take(column.cast(pa.int64()))
+    return as_text(column)
+
+
+def _shaped(scores: np.ndarray, rows: int, classes: int) -> np.ndarray:
+    expected = (rows, classes) if classes else (rows,)
+    if scores.shape != expected:
         raise GateFailedError(
-            f"The {who} answered {rows} holdout rows with shape {list(scores.shape)}; expected "
-            f"[{rows}]. The champion goes on serving.",
+            f"The candidate answered {rows} holdout rows with shape {list(scores.shape)}; expected "
+            f"{list(expected)}. The champion goes on serving.",
             value=list(scores.shape),
-            limit=[rows],
+            limit=list(expected),
         )
     return scores
 
@@ -164,7 +176,8 @@ def _write(evaluation: Evaluation, predictions: Predictions, output: Path) -> No
 
 def _log(context: StepContext, evaluation: Evaluation) -> None:
     overall = evaluation.overall
-    context.log.info("%d holdout rows, %d positive", overall.rows, overall.positives)
+    positive = "" if overall.positives is None else f", {overall.positives} positive"
+    context.log.info("%d holdout rows%s", overall.rows, positive)
     context.log.info("candidate %s", overall.candidate)
     if overall.champion:
         context.log.info("champion version %d %s", evaluation.champion_version, overall.champion)
@@ -195,6 +208,6 @@ def _fact(group: Any) -> dict[str, Any]:
         "slice": group.slice,
         "value": group.value,
         "rows": group.rows,
-        "auc": group.candidate.auc,
-        "champion_auc": group.champion.auc if group.champion else None,
+        "candidate": group.candidate.model_dump(),
+        "champion": group.champion.model_dump() if group.champion else None,
     }

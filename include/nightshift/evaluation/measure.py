@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nightshift.errors import BadDefinitionError
 from nightshift.evaluation import metrics
 from nightshift.evaluation.predictions import Predictions
-from nightshift.evaluation.result import Evaluation, Group, Scores
+from nightshift.evaluation.result import Confusion, Evaluation, Group, Scores
 
 MOST_VALUES = 1000
 """A slice column with more values than this is no slice but a key or a quantity."""
@@ -36,6 +36,19 @@ def measure(
         slices=tuple(g for name in predictions.slices for g in _slices(predictions, name)),
         champion_version=champion_version,
         no_champion=no_champion,
+        confusion=_confusion(predictions) if predictions.classes else None,
+    )
+
+
+def _confusion(predictions: Predictions) -> Confusion:
+    def counts(scores: NDArray[np.float32]) -> tuple[tuple[int, ...], ...]:
+        return tuple(map(tuple, metrics.confusion(predictions.labels, scores).tolist()))
+
+    champion = predictions.champion
+    return Confusion(
+        classes=predictions.classes,
+        candidate=counts(predictions.candidate),
+        champion=None if champion is None else counts(champion),
     )
 
 
@@ -68,7 +81,7 @@ def _group(
         slice=slice_,
         value=value,
         rows=len(rows),
-        positives=int(labels.sum()),
+        positives=None if predictions.classes else int(labels.sum()),
         candidate=scores_of(labels, predictions.candidate[rows]),
         champion=None if champion is None else scores_of(labels, champion[rows]),
     )
@@ -77,7 +90,7 @@ def _group(
 def scores_of(labels: NDArray[np.float32], scores: NDArray[np.float32]) -> Scores:
     """Every metric of one model's scores."""
     return Scores(
-        auc=metrics.auc(labels, scores),
+        auc=metrics.auc(labels, scores) if scores.ndim == 1 else None,
         log_loss=metrics.log_loss(labels, scores),
         accuracy=metrics.accuracy(labels, scores),
     )

@@ -1,7 +1,9 @@
-"""Metrics of a binary classifier, exact and vectorised.
+"""Metrics of a classifier, exact and vectorised.
 
-Every function takes ``labels`` (0 or 1) and ``scores`` (probabilities of 1), both of shape [rows],
-and raises ValueError where a score is not a finite number: NaN must never pass for a measurement.
+Every function takes ``labels`` and ``scores``. Of two classes: labels 0 or 1 and the probabilities
+of 1, both of shape [rows]. Of more: labels are the classes' numbers from 0, shape [rows], and
+scores the probabilities of each class, shape [rows, classes]. All raise ValueError where a score is
+not a finite number: NaN must never pass for a measurement.
 """
 
 from __future__ import annotations
@@ -42,29 +44,53 @@ def auc(labels: Array, scores: Array) -> float | None:
 
 
 def log_loss(labels: Array, scores: Array) -> float | None:
-    """Mean of ``-log(score)`` over ones and ``-log(1 - score)`` over zeros, in nats.
+    """Mean of ``-log(probability of the row's own label)``, in nats.
 
     Returns:
         None where there are no rows.
     """
-    ones, scores = _checked(labels, scores)
-    if not len(ones):
+    if np.ndim(scores) > 1:
+        numbers, scores = _checked_classes(labels, scores)
+        chance = scores[np.arange(len(numbers)), numbers]
+    else:
+        ones, scores = _checked(labels, scores)
+        chance = np.where(ones, scores, 1.0 - scores)
+    if not len(chance):
         return None
-    chance = np.where(ones, scores, 1.0 - scores)
     clipped = np.clip(chance, LOG_LOSS_EPSILON, 1.0 - LOG_LOSS_EPSILON)
     return float(-np.log(clipped).mean())
 
 
 def accuracy(labels: Array, scores: Array) -> float | None:
-    """Share of rows where ``score >= 0.5`` agrees with the label.
+    """Share of rows where ``score >= 0.5`` agrees with the label, or where the likeliest class
+    (of equal ones the first) is the label.
 
     Returns:
         None where there are no rows.
     """
-    ones, scores = _checked(labels, scores)
-    if not len(ones):
-        return None
-    return float(((scores >= THRESHOLD) == ones).mean())
+    if np.ndim(scores) > 1:
+        numbers, scores = _checked_classes(labels, scores)
+        right = scores.argmax(axis=1) == numbers
+    else:
+        ones, scores = _checked(labels, scores)
+        right = (scores >= THRESHOLD) == ones
+    return float(right.mean()) if len(right) else None
+
+
+def confusion(labels: Array, scores: Array) -> NDArray[np.int64]:
+    """How many rows of each class (first axis) have which likeliest class (second axis).
+
+    Args:
+        labels: Classes' numbers, shape [rows].
+        scores: Shape [rows, classes].
+
+    Returns:
+        Shape [classes, classes].
+    """
+    numbers, scores = _checked_classes(labels, scores)
+    classes = scores.shape[1]
+    pairs = numbers * classes + scores.argmax(axis=1)
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
 def roc(labels: Array, scores: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -94,7 +120,28 @@ def _checked(labels: Array, scores: Array) -> tuple[NDArray[np.bool_], NDArray[n
         raise ValueError(
             f"labels have shape {labels.shape}, scores {scores.shape}; expected [rows]"
         )
+    _refuse_no_number(scores)
+    return labels == 1, scores
+
+
+def _checked_classes(labels: Array, scores: Array) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
+    if scores.ndim != 2 or labels.shape != scores.shape[:1]:
+        raise ValueError(
+            f"labels have shape {labels.shape}, scores {scores.shape}; expected [rows] and "
+            "[rows, classes]"
+        )
+    _refuse_no_number(scores)
+    numbers = labels.astype(np.int64)
+    strangers = (numbers != labels) | (numbers < 0) | (numbers >= scores.shape[1])
+    if strangers.any():
+        raise ValueError(
+            f"label {labels[strangers][0]} is no number of one of {scores.shape[1]} classes"
+        )
+    return numbers, scores
+
+
+def _refuse_no_number(scores: NDArray[np.float64]) -> None:
     wrong = int((~np.isfinite(scores)).sum())
     if wrong:
-        raise ValueError(f"{wrong} of {len(scores)} scores are not finite numbers")
-    return labels == 1, scores
+        raise ValueError(f"{wrong} of {scores.size} scores are not finite numbers")

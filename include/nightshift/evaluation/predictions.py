@@ -1,8 +1,9 @@
 """The table of predictions: written once, measured as often as anybody likes.
 
 ``predictions.parquet`` has one row per holdout row with a label, in the order of the snapshot:
-``row`` (from 0), ``label`` (0 or 1), the slice columns as text, ``candidate`` and ``champion``
-(probabilities; ``champion`` is null where there is none).
+``row`` (from 0), ``label`` (0 or 1, or a class's number), the slice columns as text, ``candidate``
+and ``champion`` (probabilities, of classes one each in a list; ``champion`` is null where there is
+none).
 """
 
 from __future__ import annotations
@@ -25,16 +26,18 @@ class Predictions:
     """The table's columns.
 
     Attributes:
-        labels: Shape [rows], 0 or 1.
+        labels: Shape [rows], 0 or 1, or classes' numbers from 0.
         slices: By column, one text per row.
-        candidate: Shape [rows], float32.
-        champion: Shape [rows], float32; None where there is no champion.
+        candidate: Shape [rows] or [rows, classes], float32.
+        champion: The same; None where there is no champion.
+        classes: Names of the classes; empty where the label is 0 or 1.
     """
 
     labels: NDArray[np.float32]
     slices: dict[str, pa.Array]
     candidate: NDArray[np.float32]
     champion: NDArray[np.float32] | None
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -42,17 +45,26 @@ class Predictions:
     def write(self, path: Path) -> None:
         """Write the table."""
         rows = len(self)
+        candidate = _arrow(self.candidate)
         champion = (
-            pa.nulls(rows, pa.float32()) if self.champion is None else pa.array(self.champion)
+            pa.nulls(rows, candidate.type) if self.champion is None else _arrow(self.champion)
         )
         columns = {
             "row": pa.array(np.arange(rows, dtype=np.int64)),
-            "label": pa.array(self.labels.astype(np.int8)),
+            "label": pa.array(self.labels.astype(np.int64 if self.classes else np.int8)),
             **self.slices,
-            "candidate": pa.array(self.candidate),
+            "candidate": candidate,
             "champion": champion,
         }
         pq.write_table(pa.table(columns), path)
+
+
+def _arrow(scores: NDArray[np.float32]) -> pa.Array:
+    if scores.ndim == 1:
+        return pa.array(scores)
+    # Not a list of fixed size: Parquet's reader cannot read a null among those.
+    ends = np.arange(0, scores.size + 1, scores.shape[1], dtype=np.int32)
+    return pa.ListArray.from_arrays(ends, pa.array(scores.ravel()))
 
 
 def as_text(column: pa.Array) -> pa.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nightshift.definition.model import Metric
+from nightshift.evaluation.class_tables import class_tables
 from nightshift.evaluation.predictions import Predictions
 from nightshift.evaluation.result import Evaluation, Group
 from nightshift.evaluation.roc_figure import Curve, roc_figure
@@ -15,6 +16,8 @@ def render(evaluation: Evaluation, predictions: Predictions) -> str:
     """The report as HTML."""
     subtitle = f"{evaluation.pipeline}, night of {evaluation.night}"
     sections = [Section("Overall", _overall(evaluation, predictions))]
+    if evaluation.confusion:
+        sections.append(Section("By class", class_tables(evaluation.confusion)))
     for name in predictions.slices:
         sections.append(Section(f"By {name}", [_slice_table(evaluation, name)]))
     return render_page("Evaluation", subtitle, None, sections)
@@ -22,14 +25,14 @@ def render(evaluation: Evaluation, predictions: Predictions) -> str:
 
 def _overall(evaluation: Evaluation, predictions: Predictions) -> list[Block]:
     group = evaluation.overall
-    share = group.positives / group.rows
-    blocks: list[Block] = [
-        Text(f"{group.rows:,} holdout rows, of which {group.positives:,} ({share:.1%}) positive."),
-        _comparison(evaluation),
-    ]
+    rows = f"{group.rows:,} holdout rows"
+    if group.positives is not None:
+        share = group.positives / group.rows
+        rows += f", of which {group.positives:,} ({share:.1%}) positive"
+    blocks: list[Block] = [Text(f"{rows}."), _comparison(evaluation)]
     if evaluation.no_champion:
         blocks.append(Text(f"No comparison with a champion: {evaluation.no_champion}."))
-    if not group.one_sided:
+    if group.positives is not None and not group.one_sided:
         figure = roc_figure(predictions.labels, _curves(evaluation, predictions))
         blocks.append(Figure(figure, "ROC curves; the dotted line is a coin."))
     return blocks
@@ -37,14 +40,20 @@ def _overall(evaluation: Evaluation, predictions: Predictions) -> list[Block]:
 
 def _comparison(evaluation: Evaluation) -> Table:
     group = evaluation.overall
+    metrics = _metrics(group)
     if group.champion is None:
-        return Table(("metric", "candidate"), [(_NAMES[m], group.candidate.of(m)) for m in Metric])
+        return Table(("metric", "candidate"), [(_NAMES[m], group.candidate.of(m)) for m in metrics])
     rows = []
-    for metric in Metric:
+    for metric in metrics:
         ours, theirs = group.candidate.of(metric), group.champion.of(metric)
         rows.append((_NAMES[metric], ours, theirs, _difference(ours, theirs)))
     header = ("metric", "candidate", f"champion (version {evaluation.champion_version})")
     return Table((*header, "difference"), rows)
+
+
+def _metrics(group: Group) -> list[Metric]:
+    """What is measured of such labels: classes have no ROC curve."""
+    return [m for m in Metric if m is not Metric.AUC or group.positives is not None]
 
 
 def _curves(evaluation: Evaluation, predictions: Predictions) -> list[Curve]:
@@ -58,6 +67,8 @@ def _curves(evaluation: Evaluation, predictions: Predictions) -> list[Curve]:
 def _slice_table(evaluation: Evaluation, name: str) -> Table:
     groups = evaluation.groups(name)
     largest = max(group.rows for group in groups)
+    if evaluation.confusion:
+        return _class_slice_table(evaluation, name, largest)
     columns = [name, "rows", "positive", "AUC", "log loss", "accuracy"]
     if evaluation.champion_version is not None:
         columns += ["champion's AUC", "difference"]
@@ -74,7 +85,7 @@ def _slice_row(group: Group, largest: int) -> list[Cell]:
     row: list[Cell] = [
         group.value,
         Bar(group.rows, group.rows / largest),
-        f"{group.positives / group.rows:.1%}",
+        f"{(group.positives or 0) / group.rows:.1%}",
         None if ours.auc is None else Bar(round(ours.auc, 4), 2 * ours.auc - 1),
         _rounded(ours.log_loss),
         _rounded(ours.accuracy),
@@ -84,9 +95,31 @@ def _slice_row(group: Group, largest: int) -> list[Cell]:
     return row
 
 
+def _class_slice_table(evaluation: Evaluation, name: str, largest: int) -> Table:
+    columns = [name, "rows", "accuracy", "log loss"]
+    if evaluation.champion_version is not None:
+        columns += ["champion's accuracy", "difference"]
+    rows = []
+    for group in evaluation.groups(name):
+        row: list[Cell] = [group.value, Bar(group.rows, group.rows / largest)]
+        row += [_share(group.candidate.accuracy), _rounded(group.candidate.log_loss)]
+        if group.champion:
+            row += _against(group.candidate.accuracy, group.champion.accuracy)
+        rows.append(row)
+    return Table(columns, rows)
+
+
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
 def _difference(ours: float | None, theirs: float | None) -> str | None:
     return None if ours is None or theirs is None else f"{ours - theirs:+.4f}"
+
+
+def _share(value: float | None) -> Cell:
+    return None if value is None else Bar(round(value, 4), value)
+
+
+def _against(ours: float | None, theirs: float | None) -> list[Cell]:
+    return [_rounded(theirs), _difference(ours, theirs)]

@@ -17,11 +17,11 @@ class Scores(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     auc: float | None
-    """None where all rows have the same label."""
+    """None where all rows have the same label, and where the label has classes."""
     log_loss: float | None
     """In nats."""
     accuracy: float | None
-    """At a threshold of 0.5."""
+    """At a threshold of 0.5; of classes, of the likeliest."""
 
     def of(self, metric: Metric) -> float | None:
         """The value of one metric."""
@@ -39,8 +39,8 @@ class Group(BaseModel):
     value: str | None = None
     """The column's value in these rows, as text."""
     rows: int
-    positives: int
-    """Rows whose label is 1."""
+    positives: int | None
+    """Rows whose label is 1; None where the label has classes."""
     candidate: Scores
     champion: Scores | None = None
     """None where there is no champion to compare with."""
@@ -54,6 +54,29 @@ class Group(BaseModel):
     def one_sided(self) -> bool:
         """Whether all rows have the same label, so that no ranking can be measured."""
         return self.positives in (0, self.rows)
+
+
+class Confusion(BaseModel):
+    """How many rows of each class were taken for which: rows by label, columns by answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    classes: tuple[str, ...]
+    candidate: tuple[tuple[int, ...], ...]
+    champion: tuple[tuple[int, ...], ...] | None = None
+
+    def accuracy_of(self, number: int) -> float | None:
+        """Share of a class's rows that the candidate recognised; None where there are none."""
+        return _recognised(self.candidate, number)
+
+    def champion_accuracy_of(self, number: int) -> float | None:
+        """The same of the champion; None also where there is none."""
+        return None if self.champion is None else _recognised(self.champion, number)
+
+
+def _recognised(counts: tuple[tuple[int, ...], ...], number: int) -> float | None:
+    rows = sum(counts[number])
+    return counts[number][number] / rows if rows else None
 
 
 class Evaluation(BaseModel):
@@ -70,6 +93,8 @@ class Evaluation(BaseModel):
     """The version compared with; None where there was none that could be asked."""
     no_champion: str = ""
     """Why there is nothing to compare with, in words."""
+    confusion: Confusion | None = None
+    """None where the label is 0 or 1."""
 
     def groups(self, slice_: str | None) -> tuple[Group, ...]:
         """The groups that a rule with this slice is about."""

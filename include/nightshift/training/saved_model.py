@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
@@ -16,6 +17,22 @@ PREDICTION_ROWS = 65_536
 """Rows asked at once: enough to keep the cores busy, little enough for any model's memory."""
 PREDICTION_PIXELS = 1_000_000
 """Pixels asked at once, which bounds the rows of images: a convolution keeps many numbers each."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a signature takes for one feature.
+
+    Attributes:
+        dtype: TensorFlow's name of the type.
+        shape: Of one row: () for a number or text, an image's own else.
+    """
+
+    dtype: str
+    shape: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {list(self.shape)}" if self.shape else self.dtype
 
 
 class Predictor:
@@ -41,15 +58,19 @@ class Predictor:
         self._ask = signatures[SIGNATURE]
 
     @property
-    def inputs(self) -> dict[str, str]:
-        """The signature's inputs and their types."""
+    def inputs(self) -> dict[str, Input]:
+        """The signature's inputs."""
         specs = self._ask.structured_input_signature[1]
-        return {name: spec.dtype.name for name, spec in specs.items()}
+        return {
+            name: Input(spec.dtype.name, tuple(spec.shape.as_list()[1:]))
+            for name, spec in specs.items()
+        }
 
-    def shape_of(self, name: str) -> tuple[int | None, ...]:
-        """The shape of one row of an input: () for a number, an image's own else."""
-        spec = self._ask.structured_input_signature[1][name]
-        return tuple(spec.shape.as_list()[1:])
+    @property
+    def classes(self) -> int:
+        """Probabilities per row; 0 where it is one number, the probability of 1."""
+        shape = self._ask.structured_outputs[OUTPUT].shape.as_list()
+        return int(shape[1]) if len(shape) > 1 else 0
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Probabilities, shape [rows] or [rows, classes], float32.
@@ -58,13 +79,16 @@ class Predictor:
             inputs: One array [rows, …] per input of the signature; others are left out. Pixels
                 may be uint8.
         """
-        types = self.inputs
-        rows = len(inputs[next(iter(types))])
-        widest = max(prod(inputs[name].shape[1:]) for name in types)
+        wanted = self.inputs
+        rows = len(inputs[next(iter(wanted))])
+        widest = max(prod(inputs[name].shape[1:]) for name in wanted)
         step = PREDICTION_ROWS if widest == 1 else max(1, PREDICTION_PIXELS // widest)
         parts = []
         for start in range(0, rows, step):
-            part = {n: _tensor(inputs[n][start : start + step], t) for n, t in types.items()}
+            part = {
+                name: _tensor(inputs[name][start : start + step], taken.dtype)
+                for name, taken in wanted.items()
+            }
             parts.append(self._ask(**part)[OUTPUT].numpy())
         return np.concatenate(parts)
 

@@ -8,7 +8,14 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightshift.evaluation.metrics import LOG_LOSS_EPSILON, accuracy, auc, log_loss, roc
+from nightshift.evaluation.metrics import (
+    LOG_LOSS_EPSILON,
+    accuracy,
+    auc,
+    confusion,
+    log_loss,
+    roc,
+)
 
 # Few distinct scores, so that ties happen all the time.
 rows = st.lists(
@@ -82,3 +89,70 @@ def test_what_is_no_number_is_no_measurement(metric, bad: float) -> None:  # typ
 def test_labels_and_scores_must_fit() -> None:
     with pytest.raises(ValueError, match=r"labels have shape \(2,\), scores \(3,\)"):
         auc(np.array([0, 1]), np.array([0.5, 0.1, 0.2]))
+
+
+CLASSES = 4
+# Few distinct weights, so that two classes are equally likely all the time.
+class_rows = st.lists(
+    st.tuples(
+        st.integers(0, CLASSES - 1),
+        st.lists(st.integers(0, 3), min_size=CLASSES, max_size=CLASSES).filter(any),
+    ),
+    min_size=1,
+)
+
+
+def _class_arrays(pairs: list[tuple[int, list[int]]]) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    labels = np.array([label for label, _ in pairs])
+    weights = np.array([weights for _, weights in pairs], np.float64)
+    return labels, weights / weights.sum(axis=1, keepdims=True)
+
+
+@given(class_rows)
+def test_values_of_classes_are_scikit_learns(pairs: list[tuple[int, list[int]]]) -> None:
+    labels, scores = _class_arrays(pairs)
+    numbers = list(range(CLASSES))
+    answers = scores.argmax(axis=1)
+    assert accuracy(labels, scores) == pytest.approx(
+        sklearn.metrics.accuracy_score(labels, answers)
+    )
+    # scikit-learn clips at the resolution of the type, we where Keras does.
+    sure = np.clip(scores, LOG_LOSS_EPSILON, 1 - LOG_LOSS_EPSILON)
+    own = -np.log(sure[np.arange(len(labels)), labels]).mean()
+    assert log_loss(labels, scores) == pytest.approx(own)
+    if scores.min() > 0:
+        theirs = sklearn.metrics.log_loss(labels, scores, labels=numbers)
+        assert log_loss(labels, scores) == pytest.approx(theirs)
+    expected = sklearn.metrics.confusion_matrix(labels, answers, labels=numbers)
+    assert confusion(labels, scores).tolist() == expected.tolist()
+
+
+def test_float32_scores_of_classes_lose_nothing_against_scikit_learn() -> None:
+    draw = np.random.default_rng(5)
+    weights = draw.gamma(1.0, size=(5000, 10)) + 1e-4
+    scores = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    labels = draw.integers(0, 10, 5000).astype(np.float32)
+    double = scores.astype(np.float64)
+    theirs = sklearn.metrics.log_loss(labels, double / double.sum(axis=1, keepdims=True))
+    assert log_loss(labels, scores) == pytest.approx(theirs, rel=1e-6)
+
+
+def test_values_of_classes_counted_by_hand() -> None:
+    labels, scores = np.array([0, 1, 2, 1]), np.eye(3)[[0, 1, 1, 0]] * 0.7 + 0.1
+    assert accuracy(labels, scores) == 0.5
+    assert log_loss(labels, scores) == pytest.approx(-np.log([0.8, 0.8, 0.1, 0.1]).mean())
+    assert confusion(labels, scores).tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 0]]
+
+
+def test_of_equally_likely_classes_the_first_is_the_answer() -> None:
+    assert accuracy(np.array([0]), np.array([[0.5, 0.5]])) == 1.0
+    assert accuracy(np.array([1]), np.array([[0.5, 0.5]])) == 0.0
+
+
+@pytest.mark.parametrize("metric", [log_loss, accuracy, confusion])
+def test_what_no_class_or_no_number_is_measures_nothing(metric) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match="1 of 4 scores are not finite"):
+        metric(np.array([0, 1]), np.array([[0.5, float("nan")], [0.2, 0.8]]))
+    for label in (2, -1, 0.5):
+        with pytest.raises(ValueError, match=f"label {label} is no number of one of 2 classes"):
+            metric(np.array([0, label]), np.array([[0.5, 0.5], [0.2, 0.8]]))

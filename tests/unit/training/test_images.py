@@ -26,7 +26,7 @@ from nightshift.training.golden import Golden, as_json, golden_rows, write_golde
 from nightshift.training.keep import cells_of, fits_in_memory
 from nightshift.training.model_file import build_model
 from nightshift.training.probabilities import check_probabilities
-from nightshift.training.saved_model import Predictor
+from nightshift.training.saved_model import Input, Predictor
 from tests.unit.training.small_data import READER as PLAIN_READER
 from tests.unit.training.small_data import write_files
 from tests.unit.training.small_images import (
@@ -207,7 +207,8 @@ def test_bytes_and_floats_are_answered_as_the_fitted_model_does(
     images = pixels(25)[0]
     direct = model({"image": tf.constant(images, tf.float32)}).numpy()
     predictor = Predictor(folder)
-    assert predictor.shape_of("image") == SHAPE
+    assert predictor.inputs == {"image": Input("float32", SHAPE)}
+    assert predictor.classes == len(CLASSES)
     np.testing.assert_allclose(predictor.predict({"image": images}), direct, atol=1e-6)
     monkeypatch.setattr(saved_model, "PREDICTION_PIXELS", 7 * SIZE)  # seven rows at a time
     floats = images.astype(np.float32)
