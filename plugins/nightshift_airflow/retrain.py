@@ -91,9 +91,10 @@ def _timetable(definition: PipelineDefinition) -> CronDataIntervalTimetable | No
 
 def _documentation(definition: PipelineDefinition) -> str:
     window, rules = definition.window, "\n".join(f"- {r.title}" for r in definition.gates)
+    most = f"the days since {window.since}, at most " if window.since else ""
     return (
         f"{definition.description}\n\n"
-        f"Each night trains on {window.days - window.holdout_days} days of `"
+        f"Each night trains on {most}{window.days - window.holdout_days} days of `"
         f"{definition.dataset.name}` and holds out the last {window.holdout_days}. "
         f"A registered version starts `release_{definition.pipeline}`.\n\n"
         f"**Gate**\n{rules}\n\n"

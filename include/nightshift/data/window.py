@@ -17,6 +17,7 @@ from nightshift.data.lake import Lake
 from nightshift.data.pinned import PinnedFile, Snapshot, Split
 from nightshift.data.problems import Problem, Rule
 from nightshift.definition.model import Window
+from nightshift.errors import BadDefinitionError
 from nightshift.storage.s3 import AbsentError, Version
 
 _PARALLEL = 8
@@ -32,12 +33,25 @@ class Days:
 
     @classmethod
     def of(cls, window: Window, night: date) -> Days:
-        """The window that ends with ``night``."""
-        return cls(
-            first=night - timedelta(days=window.days - 1),
-            holdout=night - timedelta(days=window.holdout_days - 1),
-            night=night,
-        )
+        """The window that ends with ``night``.
+
+        Raises:
+            BadDefinitionError: It would hold nothing but its holdout.
+        """
+        first = night - timedelta(days=window.days - 1)
+        holdout = night - timedelta(days=window.holdout_days - 1)
+        if window.since and window.since > first:
+            first = window.since
+        if first >= holdout:
+            earliest = first + timedelta(days=window.holdout_days)
+            raise BadDefinitionError(
+                f"The night of {night} has no day to train on: window.since in pipeline.yaml is "
+                f"{first}, and the last {window.holdout_days} day(s) are held out. The first night "
+                f"is {earliest}.",
+                value=night.isoformat(),
+                limit=earliest.isoformat(),
+            )
+        return cls(first=first, holdout=holdout, night=night)
 
     def __iter__(self) -> Iterator[date]:
         return (self.first + timedelta(n) for n in range((self.night - self.first).days + 1))

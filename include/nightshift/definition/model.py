@@ -83,6 +83,9 @@ class Window(Section):
     holdout_days: Annotated[int, Field(ge=1)]
     minimum_rows_per_day: Annotated[int, Field(ge=1)] = 1
     """A day with fewer rows stops the run."""
+    since: date | None = None
+    """The lake's first day: a window that would begin before it begins there, and so grows night by
+    night until it has ``days``. Empty: every night has as many days."""
 
     @model_validator(mode="after")
     def _holdout_fits(self) -> Window:

@@ -16,6 +16,8 @@ from tensorflow_data_validation.statistics import stats_impl
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx_bsl.arrow import table_util
 
+from nightshift.validation.images import lengths_of_images
+
 _BATCH = 500_000
 
 Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatisticsList
@@ -66,7 +68,8 @@ def _large_batches(tables: Iterable[pa.Table]) -> Iterator[pa.RecordBatch]:
 
 
 def plain(table: pa.Table) -> pa.Table:
-    """TFDV counts numbers and text: truth values become 0 and 1."""
+    """TFDV counts numbers and text: truth values become 0 and 1, images their lengths."""
+    table = lengths_of_images(table)
     for index, field in enumerate(table.schema):
         if pa.types.is_boolean(field.type):
             table = table.set_column(index, field.name, pc.cast(table[field.name], pa.int64()))

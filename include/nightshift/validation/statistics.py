@@ -152,6 +152,7 @@ class _Reading:
 def _profile(snapshot: Snapshot, train: _Files, holdout: _Files, how: _Reading) -> Profiled:
     from nightshift.validation import profile
     from nightshift.validation.daily import DailyCheck
+    from nightshift.validation.images import lengths_of_images
     from nightshift.validation.schema import limits_of
 
     schema, columns = how.schema, how.columns
@@ -160,7 +161,7 @@ def _profile(snapshot: Snapshot, train: _Files, holdout: _Files, how: _Reading) 
 
     def counted(files: _Files) -> Iterator[pa.Table]:
         for file in files:
-            table = read_table([file], columns)
+            table = lengths_of_images(read_table([file], columns))
             daily.add(file[0], table)
             yield table
 

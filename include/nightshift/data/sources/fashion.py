@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PACKAGE = "dataset-fashion-mnist"
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")
+PACKED = Path("usr/share/datasets/fashion-mnist")
+"""The same folder within the package."""
 SHAPE = (28, 28, 1)
 FIRST_DAY = date(2024, 1, 1)
 TRAIN_DAYS, IMAGES_A_DAY = 60, 1000
@@ -83,7 +85,7 @@ def _folder(scratch: Path) -> Path:
             f"The images are in Debian's package '{PACKAGE}', which is not installed and which "
             f"apt could not download: run 'apt-get update && apt-get install {PACKAGE}' as root."
         ) from None
-    return scratch / INSTALLED.relative_to("/")
+    return scratch / PACKED
 
 
 def _run(command: list[str], folder: Path) -> None:
