@@ -15,6 +15,8 @@ from rich.text import Text
 
 from nightshift.command.display import console, span, watch
 from nightshift.command.releases import require_pipeline, stack_bucket
+from nightshift.definition.load import load_pipeline
+from nightshift.definition.model import Metric
 from nightshift.errors import GateFailedError, NightshiftError, UnavailableError
 from nightshift.release import requests
 from nightshift.stack.airflow_api import AirflowApi, DagRun, RunState, TaskRun
@@ -92,8 +94,10 @@ class NightResult:
 
     night: date
     version: int
-    auc: float | None
-    champion_auc: float | None
+    metric: Metric
+    """The pipeline's main metric."""
+    candidate: float | None
+    champion: float | None
     """None where there was no champion yet."""
     verdict: str
     seconds: float
@@ -153,16 +157,18 @@ def run_night(
 
 
 def night_table(results: list[NightResult]) -> Table:
-    """Nights, as the demo ends."""
+    """Nights of one pipeline, as the demo ends."""
     table = Table(title=None, header_style="bold")
-    for column in ("night", "version", "AUC candidate", "AUC champion", "verdict", "seconds"):
+    metric = results[0].metric.display_name
+    names = ("night", "version", f"{metric} candidate", f"{metric} champion", "verdict", "seconds")
+    for column in names:
         table.add_column(column, justify="right" if column != "verdict" else "left")
     for result in results:
         table.add_row(
             result.night.isoformat(),
             str(result.version),
-            _auc(result.auc),
-            _auc(result.champion_auc),
+            _shown(result.candidate),
+            _shown(result.champion),
             Text(result.verdict, style="green" if result.verdict == "live" else ""),
             f"{result.seconds:.0f}" + (" (reused)" if result.reused else ""),
         )
@@ -223,14 +229,16 @@ def _failure(airflow: AirflowApi, run: DagRun, settings: StackSettings) -> Night
 def _result(
     airflow: AirflowApi, run: DagRun, settings: StackSettings, pipeline: str, night: date
 ) -> NightResult:
+    metric = load_pipeline(pipeline).main_metric
     metrics = (_returned(airflow, run, "gate") or {}).get("metrics", {})
     version = int((_returned(airflow, run, "register") or {})["version"])
     steps = [_returned(airflow, run, task) or {} for task in TASKS if task != "register"]
     return NightResult(
         night=night,
         version=version,
-        auc=metrics.get("auc"),
-        champion_auc=metrics.get("champion_auc"),
+        metric=metric,
+        candidate=metrics.get(metric),
+        champion=metrics.get(f"champion_{metric}"),
         verdict=_verdict(settings, pipeline, version),
         seconds=run.seconds,
         reused=all(step.get("reused") for step in steps),
@@ -262,5 +270,5 @@ def with_verdicts_now(
     ]
 
 
-def _auc(value: float | None) -> str:
+def _shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"

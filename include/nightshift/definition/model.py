@@ -120,7 +120,7 @@ class Schedule(Section):
 
 
 class Metric(StrEnum):
-    """Metrics of a binary classifier that gates can judge."""
+    """Metrics that gates can judge; ``auc`` only where the label is 0 or 1."""
 
     AUC = "auc"
     LOG_LOSS = "log_loss"
@@ -130,6 +130,11 @@ class Metric(StrEnum):
     def higher_is_better(self) -> bool:
         """Direction in which the metric improves."""
         return self is not Metric.LOG_LOSS
+
+    @property
+    def display_name(self) -> str:
+        """Its name as people write it."""
+        return {"auc": "AUC", "log_loss": "log loss"}.get(self.value, self.value)
 
 
 class GateRule(Section):
@@ -224,6 +229,11 @@ class PipelineDefinition(Section):
         if self.release.serve == "int8" and Target.INT8 not in self.compression.targets:
             raise ValueError("release.serve is 'int8', which is not among compression.targets")
         return self
+
+    @property
+    def main_metric(self) -> Metric:
+        """The metric that the first gate judges: the one that a table of nights shows."""
+        return self.gates[0].metric
 
     def section(self, name: str) -> Any:
         """One section as plain JSON values, as it enters a key and a request."""

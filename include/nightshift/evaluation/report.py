@@ -9,8 +9,6 @@ from nightshift.evaluation.result import Evaluation, Group
 from nightshift.evaluation.roc_figure import Curve, roc_figure
 from nightshift.reports.page import Bar, Block, Cell, Figure, Section, Table, Text, render_page
 
-_NAMES = {Metric.AUC: "AUC", Metric.LOG_LOSS: "log loss", Metric.ACCURACY: "accuracy"}
-
 
 def render(evaluation: Evaluation, predictions: Predictions) -> str:
     """The report as HTML."""
@@ -42,11 +40,13 @@ def _comparison(evaluation: Evaluation) -> Table:
     group = evaluation.overall
     metrics = _metrics(group)
     if group.champion is None:
-        return Table(("metric", "candidate"), [(_NAMES[m], group.candidate.of(m)) for m in metrics])
+        return Table(
+            ("metric", "candidate"), [(m.display_name, group.candidate.of(m)) for m in metrics]
+        )
     rows = []
     for metric in metrics:
         ours, theirs = group.candidate.of(metric), group.champion.of(metric)
-        rows.append((_NAMES[metric], ours, theirs, _difference(ours, theirs)))
+        rows.append((metric.display_name, ours, theirs, _difference(ours, theirs)))
     header = ("metric", "candidate", f"champion (version {evaluation.champion_version})")
     return Table((*header, "difference"), rows)
 

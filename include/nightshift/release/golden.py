@@ -52,7 +52,7 @@ def check_golden(server: ModelServer, pipeline: str, version: int, golden: Golde
     for name, expected in golden.outputs.items():
         if name not in answers:
             return f"the golden answer has no output {name!r}; it has {sorted(answers)}"
-        wrong = _difference(name, _flat(answers[name]), _flat(expected), golden.tolerance)
+        wrong = _difference(name, answers[name], expected, golden.tolerance)
         if wrong:
             return wrong
     return None
@@ -71,18 +71,25 @@ def _flat(values: Any) -> list[Any]:
     return [value for nested in values for value in _flat(nested)]
 
 
-def _difference(name: str, answers: list[Any], expected: list[Any], tolerance: float) -> str | None:
+def _difference(name: str, answered: Any, rows: list[Any], tolerance: float) -> str | None:
+    answers, expected = _flat(answered), _flat(rows)
     if len(answers) != len(expected):
         return f"golden output {name!r} has {len(answers)} values instead of {len(expected)}"
-    for row, (value, right) in enumerate(zip(answers, expected, strict=True)):
+    width = len(expected) // max(len(rows), 1)
+    for number, (value, right) in enumerate(zip(answers, expected, strict=True)):
         off = _distance(value, right)
         # Written so that NaN, which compares with nothing, is wrong.
         if not off <= tolerance:
             return (
-                f"golden row {row} of {name!r}: served {value!r}, the trained model said {right!r} "
-                f"(difference {off:g}, limit {tolerance:g})"
+                f"golden row {_place(number, width)} of {name!r}: served {value!r}, the trained "
+                f"model said {right!r} (difference {off:g}, limit {tolerance:g})"
             )
     return None
+
+
+def _place(number: int, width: int) -> str:
+    """The row of a value, and which of the row's values it is where it has several."""
+    return str(number) if width == 1 else f"{number // width}, value {number % width},"
 
 
 def _distance(value: Any, right: Any) -> float:

@@ -33,7 +33,7 @@ def test_it_leaves_a_model_golden_answers_and_its_history(trained: Trained, tmp_
 def test_every_epoch_is_told_while_it_runs(trained: Trained) -> None:
     told = [line for line in trained.lines if line.startswith("epoch")]
     assert len(told) == 2
-    assert re.fullmatch(r"epoch 2/2 loss \d\.\d+ auc \d\.\d+ \d+\.\d s", told[1])
+    assert re.fullmatch(r"epoch 2/2 loss \d\.\d+ auc \d\.\d+ accuracy \d\.\d+ \d+\.\d s", told[1])
 
 
 def test_golden_answers_are_what_the_saved_model_gives_elsewhere(

@@ -7,6 +7,7 @@ from datetime import date
 from rich.console import Console
 
 from nightshift.command.retraining import NightResult, NightView, night_table
+from nightshift.definition.model import Metric
 from nightshift.stack.airflow_api import TaskRun
 
 NIGHT = date(2013, 8, 31)
@@ -43,8 +44,8 @@ def test_the_picture_has_every_task_of_the_night_and_of_its_release() -> None:
 
 def test_the_table_has_numbers_verdict_and_what_was_reused() -> None:
     results = [
-        NightResult(date(2013, 8, 29), 1, 0.68, None, "was live", 41.2, reused=True),
-        NightResult(NIGHT, 2, 0.69123, 0.68, "live", 30.0, reused=False),
+        NightResult(date(2013, 8, 29), 1, Metric.AUC, 0.68, None, "was live", 41.2, reused=True),
+        NightResult(NIGHT, 2, Metric.AUC, 0.69123, 0.68, "live", 30.0, reused=False),
     ]
     first, second = [line for line in shown(night_table(results)).splitlines() if "2013" in line]
     assert [cell.strip() for cell in first.strip("│").split("│")] == [
