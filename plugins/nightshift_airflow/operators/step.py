@@ -119,6 +119,10 @@ class StepOperator(BaseOperator):
             self._fail(context, StepError(kind=error.kind, message=error.message))
             raise AssertionError("unreachable") from error
 
+    def further_environment(self, request: StepRequest) -> dict[str, str]:
+        """What the step's process needs beside S3; only asked for where it is to run."""
+        return {}
+
     def on_kill(self) -> None:
         """End the step's whole process group."""
         if self._process is not None:
@@ -178,7 +182,7 @@ class StepOperator(BaseOperator):
                 existing.manifest.by or "an earlier run",
             )
             return result_of(existing, store, reused=True)
-        self._process = StepProcess(request, environment)
+        self._process = StepProcess(request, {**environment, **self.further_environment(request)})
         # MLflow's client takes more than a second to import: let it, while the step works.
         with ThreadPoolExecutor(1) as pool:
             ready: Future[Any] = pool.submit(tracker.ensure, request.night)

@@ -10,7 +10,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 from nightshift.artifacts.manifest import ArtifactRef
 from nightshift.definition import PipelineDefinition
 from nightshift.definition.compression import Target
+from nightshift.definition.training import Cluster, Training
 from nightshift.steps import catalog
+from nightshift.steps.contract import StepRequest
+from nightshift_airflow.hooks.cluster import RayClusterHook
 from nightshift_airflow.hooks.storage import StorageHook
 from nightshift_airflow.hooks.tracking import MlflowHook
 from nightshift_airflow.operators.step import StepOperator, references
@@ -45,6 +48,11 @@ class TrainOperator(StepOperator):
 
     spec = catalog.TRAIN
     ui_color = "#fff3e0"
+
+    def further_environment(self, request: StepRequest) -> dict[str, str]:
+        """Where the Ray cluster is, if the training is to run on one."""
+        on_ray = request.section("training", Training).cluster is Cluster.RAY
+        return RayClusterHook().environment() if on_ray else {}
 
 
 class EvaluateOperator(StepOperator):

@@ -36,6 +36,7 @@ ONLY_LOCAL = {
     "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY",
 }
 ONLY_COMPOSE = {
+    "AIRFLOW_CONN_NIGHTSHIFT_RAY",
     "AIRFLOW__CELERY__BROKER_URL",
     "AIRFLOW__CELERY__RESULT_BACKEND",
     "AIRFLOW__CELERY__WORKER_CONCURRENCY",
@@ -202,7 +203,44 @@ def test_astro_gets_the_same_connections_and_pools(settings: StackSettings) -> N
         assert there["conn_port"] == local.get("port")
         assert set(local.get("extra", {})) <= set(there["conn_extra"])
         assert not there["conn_password"], "a secret in a file under version control"
-    assert not found
+    # The local stack starts no Ray cluster.
+    assert set(found) == {"nightshift_ray"}
+    assert not found["nightshift_ray"]["conn_password"]
+
+
+@pytest.fixture
+def ray_connection(compose: dict[str, Any]) -> dict[str, Any]:
+    """Compose's connection, with the names of its secrets in their place."""
+    text = service(compose, "airflow-worker")["environment"]["AIRFLOW_CONN_NIGHTSHIFT_RAY"]
+    return json.loads(re.sub(r"\$\{(\w+):[^}]*\}", r"\1", text))
+
+
+def test_airflow_finds_the_ray_cluster_of_compose(
+    compose: dict[str, Any], ray_connection: dict[str, Any]
+) -> None:
+    head = service(compose, ray_connection["host"])
+    (command,) = head["command"]
+    assert flags(command.split())["dashboard-port"] == str(ray_connection["port"])
+    assert ray_connection["password"] in head["environment"]["RAY_AUTH_TOKEN"]
+    astro = yaml.safe_load((ROOT / "airflow_settings.yaml").read_text())["airflow"]["connections"]
+    (there,) = [c for c in astro if c["conn_id"] == "nightshift_ray"]
+    assert there["conn_port"] == ray_connection["port"]
+    assert there["conn_type"] == ray_connection["conn_type"]
+
+
+@pytest.mark.parametrize("name", ["ray-head", "ray-worker"])
+def test_a_ray_node_runs_only_when_asked_for_and_never_open(
+    name: str, compose: dict[str, Any]
+) -> None:
+    node = service(compose, name)
+    assert node["profiles"] == ["ray"]
+    assert "ports" not in node
+    assert node["environment"]["RAY_AUTH_MODE"] == "token"
+    assert node["environment"]["RAY_USAGE_STATS_ENABLED"] == "0"
+    # Its workers run in the runtime that the train step is pinned to, with S3 keys of their own.
+    assert node["environment"]["PATH"].startswith("/opt/nightshift/runtimes/ml/bin:")
+    wanted = compose["x-s3-environment"]
+    assert wanted.items() <= node["environment"].items()
 
 
 def test_compose_makes_the_same_pools(compose: dict[str, Any], settings: StackSettings) -> None:
