@@ -19,7 +19,8 @@ def c_header(name: str, content: bytes, comment: str = "") -> str:
         comment: Lines for the reader.
     """
     guard = f"NIGHTSHIFT_{name.upper()}_MODEL_H_"
-    lines = "".join(f" * {line}\n" for line in comment.splitlines())
+    # What would end the comment is taken apart.
+    lines = "".join(f" * {line}\n" for line in comment.replace("*/", "* /").splitlines())
     return (
         f"/*\n{lines} */\n"
         f"#ifndef {guard}\n#define {guard}\n\n"

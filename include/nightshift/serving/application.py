@@ -88,6 +88,7 @@ def manager_settings(flags: ServerFlags) -> ManagerSettings:
         load_retry_seconds=flags.load_retry_interval_micros / 1e6,
         load_threads=flags.num_load_threads,
         labels_before_available=flags.allow_version_labels_for_unavailable_models,
+        prefer_tflite=flags.prefer_tflite_model,
         threads=ThreadSettings(
             intra_op=flags.tensorflow_intra_op_parallelism or both,
             inter_op=flags.tensorflow_inter_op_parallelism or both,

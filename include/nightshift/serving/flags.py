@@ -31,6 +31,7 @@ class ServerFlags:
     load_retry_interval_micros: int
     num_load_threads: int
     allow_version_labels_for_unavailable_models: bool
+    prefer_tflite_model: bool
     tensorflow_session_parallelism: int
     tensorflow_intra_op_parallelism: int
     tensorflow_inter_op_parallelism: int
@@ -131,6 +132,14 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         const=True,
         default=False,
         help="let an unused label name a version that is not AVAILABLE yet",
+    )
+    group.add_argument(
+        "--prefer_tflite_model",
+        type=_boolean,
+        nargs="?",
+        const=True,
+        default=False,
+        help="load model.tflite where a version's folder has one, not its saved_model.pb",
     )
 
 

@@ -48,6 +48,7 @@ class ManagerSettings:
         load_threads: Versions that may load at the same time.
         labels_before_available: Whether a label may name a version that is not AVAILABLE yet.
         threads: TensorFlow's threads.
+        prefer_tflite: Load `model.tflite` where a version's folder has one.
     """
 
     poll_seconds: float = 1.0
@@ -56,6 +57,7 @@ class ManagerSettings:
     load_threads: int = 2
     labels_before_available: bool = False
     threads: ThreadSettings = field(default_factory=ThreadSettings)
+    prefer_tflite: bool = False
 
 
 class ServableManager:
@@ -295,7 +297,11 @@ class ServableManager:
             return
         started = time.perf_counter()
         try:
-            replayed = servable.load(self._settings.threads, self._metrics)
+            replayed = servable.load(
+                self._settings.threads,
+                self._metrics,
+                prefer_tflite=self._settings.prefer_tflite,
+            )
         except ServingError as error:
             self._load_failed(servable, error)
         except Exception as error:

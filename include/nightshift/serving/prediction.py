@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from nightshift.serving.errors import failed_precondition, invalid_argument
-from nightshift.serving.saved_model import LoadedModel
+from nightshift.serving.model import Model
 from nightshift.serving.signature import (
     DEFAULT_SIGNATURE,
     Signature,
@@ -16,7 +16,7 @@ from nightshift.serving.signature import (
 )
 
 
-def find_signature(model: LoadedModel, name: str) -> Signature:
+def find_signature(model: Model, name: str) -> Signature:
     """The named signature; an empty name means `serving_default`.
 
     Raises:
@@ -30,7 +30,7 @@ def find_signature(model: LoadedModel, name: str) -> Signature:
 
 
 def predict(
-    model: LoadedModel,
+    model: Model,
     signature: Signature,
     inputs: dict[str, Tensor],
     types: dict[str, int],

@@ -9,7 +9,8 @@ from pathlib import Path
 from nightshift.serving.errors import ServingError, StatusCode
 from nightshift.serving.lifecycle import ModelState
 from nightshift.serving.metrics import Metrics
-from nightshift.serving.saved_model import LoadedModel, ThreadSettings, load_saved_model
+from nightshift.serving.model import Model, load_model
+from nightshift.serving.saved_model import ThreadSettings
 from nightshift.serving.warmup import warm_up
 
 
@@ -33,7 +34,7 @@ class Servable:
         self.wanted = True
         self.failed_loads = 0
         self.retry_at: float | None = None
-        self._model: LoadedModel | None = None
+        self._model: Model | None = None
         self._in_use = 0
         self._idle = threading.Condition()
 
@@ -41,13 +42,15 @@ class Servable:
         return f"{{name: {self.name} version: {self.version}}}"
 
     @property
-    def model(self) -> LoadedModel:
+    def model(self) -> Model:
         """The loaded model; only between `load` and `unload`."""
         assert self._model is not None, f"{self} is not loaded"
         return self._model
 
-    def load(self, threads: ThreadSettings, metrics: Metrics) -> int:
-        """Load the SavedModel and replay its warm-up requests.
+    def load(
+        self, threads: ThreadSettings, metrics: Metrics, *, prefer_tflite: bool = False
+    ) -> int:
+        """Load the SavedModel, or the TFLite model in its folder, and replay warm-up requests.
 
         Returns:
             How many warm-up requests were replayed.
@@ -56,7 +59,7 @@ class Servable:
             ServingError: The load or a warm-up request failed; nothing stays in memory.
         """
         try:
-            model = load_saved_model(self.path, threads)
+            model = load_model(self.path, threads, prefer_tflite=prefer_tflite)
         except ServingError:
             metrics.load(str(self.path), succeeded=False)
             raise
@@ -90,7 +93,7 @@ class Servable:
             model.close()
 
 
-def _warm_up(model: LoadedModel, path: Path, metrics: Metrics) -> int:
+def _warm_up(model: Model, path: Path, metrics: Metrics) -> int:
     started = time.perf_counter()
     code = StatusCode.UNKNOWN
     try:

@@ -16,15 +16,16 @@ from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
 from nightshift.serving.errors import invalid_argument, unimplemented
+from nightshift.serving.model import Model
 from nightshift.serving.prediction import find_signature, predict
-from nightshift.serving.saved_model import LoadedModel, error_from_tensorflow
+from nightshift.serving.saved_model import error_from_tensorflow
 from nightshift.serving.tensor_proto import tensor_from_proto
 
 WARMUP_FILE: Final = Path("assets.extra") / "tf_serving_warmup_requests"
 MAX_RECORDS: Final = 1000
 
 
-def warm_up(model: LoadedModel, path: Path) -> int:
+def warm_up(model: Model, path: Path) -> int:
     """Replay the warm-up records of a SavedModel.
 
     Args:
@@ -63,7 +64,7 @@ def _parse(record: bytes, file: Path) -> Any:
         raise invalid_argument(f"Failed to parse warmup record from {file}: {error}") from error
 
 
-def _replay(model: LoadedModel, log: Any) -> None:
+def _replay(model: Model, log: Any) -> None:
     kind = log.WhichOneof("log_type")
     if kind != "predict_log":
         raise unimplemented(f"Unsupported log_type for warmup: {kind}")

@@ -158,6 +158,8 @@ def _model_server(settings: StackSettings, colour: str, grpc: int, rest: int) ->
             "--model_config_file_poll_wait_seconds=1",
             # A version that cannot be loaded is refused at once, not after minutes of trying.
             "--max_num_load_retries=0",
+            # Of a pipeline that serves its INT8 variant, the folder has no SavedModel.
+            "--prefer_tflite_model=true",
         ),
         health=f"http://127.0.0.1:{rest}/monitoring/prometheus/metrics",
     )

@@ -59,6 +59,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
         "--file_system_poll_wait_seconds=0.2",
         "--allow_version_labels_for_unavailable_models",
         "--max_num_load_retries=0",
+        "--prefer_tflite_model",
     )
     with server_process(folder / "server.log", rest=rest, grpc=grpc, options=options) as server:
         wait_until_ready(server)

@@ -16,6 +16,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
+from nightshift.compression.convert import to_int8
+
 CARRIERS = ("AA", "UA", "DL")
 
 
@@ -26,6 +28,7 @@ def build_all(folder: Path) -> None:
     build_delay(folder / "delay" / "1")
     build_answers(folder / "answers" / "1")
     build_slow(folder / "slow" / "1")
+    build_pictures(folder / "pictures" / "1", folder / "pictures" / "2")
     (folder / "models.config").write_text(base_config(folder))
 
 
@@ -41,6 +44,7 @@ def base_config(folder: Path, *more: str) -> str:
         model_entry("delay", folder / "delay"),
         model_entry("answers", folder / "answers"),
         model_entry("slow", folder / "slow"),
+        model_entry("pictures", folder / "pictures", versions=(1, 2)),
         *more,
     ]
     return "model_config_list {\n" + "\n".join(entries) + "\n}\n"
@@ -145,6 +149,35 @@ def build_slow(path: Path) -> None:
         return {"trace": tf.reshape(tf.linalg.trace(matrix), [1])}
 
     _save(path, serving_default=_function(slow, steps=_spec(tf.int64)))
+
+
+def build_pictures(saved_model: Path, tflite: Path) -> None:
+    """Three classes' probabilities of a picture, as a SavedModel and as its INT8 variant.
+
+    Inputs: `picture` float32 `[n, 4, 4, 1]` (0 to 255), `age` float32 `[n]`. Output: `probability`
+    float32 `[n, 3]`. The second folder holds a `model.tflite` and no SavedModel; inside it are
+    integers, outside the same floats.
+    """
+    draw = np.random.default_rng(5)
+    weights = tf.constant(draw.normal(size=(17, 3)), tf.float32)
+
+    def classify(picture: Any, age: Any) -> Any:
+        pixels = tf.reshape(picture, [-1, 16]) / 255.0
+        columns = tf.concat([pixels, tf.expand_dims(age, -1) / 100.0], axis=1)
+        return {"probability": tf.nn.softmax(tf.matmul(columns, weights))}
+
+    function = _function(
+        classify, picture=_spec(tf.float32, [None, 4, 4, 1]), age=_spec(tf.float32)
+    )
+    _save(saved_model, serving_default=function)
+    examples = {
+        "picture": draw.uniform(0, 255, size=(100, 4, 4, 1)).astype(np.float32),
+        "age": draw.uniform(0, 100, size=100).astype(np.float32),
+    }
+    tflite.mkdir(parents=True)
+    content = to_int8(saved_model, examples, float_interface=True)
+    (tflite / "model.tflite").write_bytes(content)
+    add_warmup(tflite, "pictures", {name: values[:2] for name, values in examples.items()})
 
 
 def add_warmup(path: Path, model: str, inputs: Mapping[str, Any], *, records: int = 2) -> None:
