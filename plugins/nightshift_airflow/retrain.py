@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
 from nightshift.definition import PipelineDefinition, load_pipeline
@@ -16,6 +18,7 @@ from nightshift_airflow.operators.steps import (
     SnapshotOperator,
     StatisticsOperator,
     TrainOperator,
+    TuneOperator,
 )
 
 
@@ -52,7 +55,9 @@ def _tasks(definition: PipelineDefinition) -> None:
     pinned = {"snapshot": snapshot.reference}
     statistics = StatisticsOperator(task_id="statistics", pipeline=pipeline, inputs=pinned)
     expectations = ExpectationsOperator(task_id="expectations", pipeline=pipeline, inputs=pinned)
-    train = TrainOperator(task_id="train", pipeline=pipeline, inputs=pinned)
+    tune = _tune(definition, pinned)
+    tuned = {"tune": tune.reference} if tune else {}
+    train = TrainOperator(task_id="train", pipeline=pipeline, inputs={**pinned, **tuned})
     evaluate = EvaluateOperator(
         task_id="evaluate",
         pipeline=pipeline,
@@ -67,6 +72,7 @@ def _tasks(definition: PipelineDefinition) -> None:
         "snapshot": snapshot,
         "statistics": statistics,
         "expectations": expectations,
+        **({"tune": tune} if tune else {}),
         "train": train,
         "evaluate": evaluate,
         "gate": gate,
@@ -77,8 +83,18 @@ def _tasks(definition: PipelineDefinition) -> None:
         pipeline=pipeline,
         inputs={name: task.reference for name, task in made.items()} | compression.served,
     )
-    [statistics, expectations] >> train >> evaluate >> gate >> register
+    checked = [statistics, expectations]
+    checked >> train >> evaluate >> gate >> register
+    if tune:
+        checked >> tune >> train
     compression.bundle(register)
+
+
+def _tune(definition: PipelineDefinition, pinned: dict[str, Any]) -> StepOperator | None:
+    """The search before training; none for a pipeline without ``tuning``."""
+    if definition.tuning is None:
+        return None
+    return TuneOperator(task_id="tune", pipeline=definition.pipeline, inputs=pinned)
 
 
 def _timetable(definition: PipelineDefinition) -> CronDataIntervalTimetable | None:

@@ -168,7 +168,8 @@ def _finetuned(job: _Job) -> tuple[Path, float | None]:
     from nightshift.training.kept_model import KEPT_MODEL, rebuild_model
 
     context, request = job.context, job.context.request
-    training = request.section("training", Training)
+    tuned = context.input("train").manifest.facts.get("tuned") or {}
+    training = request.section("training", Training).tuned(tuned)
     seed_everything(training.seed)
     model = rebuild_model(
         job.trained / KEPT_MODEL,

@@ -226,6 +226,8 @@ class PipelineDefinition(Section):
                 "training.early_stopping: auc ranks two classes; with label.classes monitor loss "
                 "or accuracy"
             )
+        if self.tuning and (problems := list(self.tuning.problems(self.training))):
+            raise ValueError("; ".join(problems))
         if self.release.serve == "int8" and Target.INT8 not in self.compression.targets:
             raise ValueError("release.serve is 'int8', which is not among compression.targets")
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -10,6 +11,10 @@ from pydantic import Field, model_validator
 from nightshift.definition.section import Section
 
 Scalar = bool | int | float | str
+
+
+SEARCHED = ("learning_rate", "global_batch_size")
+"""Fields of ``training`` that a search may change, beside ``training.parameters``."""
 
 
 class Strategy(StrEnum):
@@ -80,6 +85,20 @@ class Training(Section):
     parameters: dict[str, Scalar] = Field(default_factory=dict)
     """Handed to model.py as they are."""
 
+    def value(self, name: str) -> Scalar | None:
+        """What a search may change, by its name: one of ``SEARCHED`` or of ``parameters``."""
+        given = getattr(self, name) if name in SEARCHED else self.parameters.get(name)
+        return given if given is None or isinstance(given, bool | int | float | str) else None
+
+    def tuned(self, values: Mapping[str, Scalar]) -> Training:
+        """The same with other values, by the names of :meth:`value`."""
+        fields = self.model_dump()
+        own = {name: value for name, value in values.items() if name in SEARCHED}
+        others = {name: value for name, value in values.items() if name not in SEARCHED}
+        return Training.model_validate(
+            {**fields, **own, "parameters": {**self.parameters, **others}}
+        )
+
     @model_validator(mode="after")
     def _roles_fit(self) -> Training:
         if self.strategy is Strategy.SINGLE and self.workers > 1:
@@ -124,6 +143,20 @@ class Range(Section):
             raise ValueError("log needs low > 0")
         return self
 
+    def holds(self, value: Scalar) -> bool:
+        """Whether a search may try this value."""
+        if self.choices:
+            return any(value == c and type(value) is type(c) for c in self.choices)
+        if isinstance(value, bool | str) or (self.integer and value != int(value)):
+            return False
+        assert self.low is not None and self.high is not None
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        if self.choices:
+            return ", ".join(map(str, self.choices))
+        return f"{self.low:g} to {self.high:g}"
+
 
 class Tuning(Section):
     """Search parameters before training; the best feed ``train``."""
@@ -138,3 +171,16 @@ class Tuning(Section):
     """Trials side by side; empty: one a core."""
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Last part of the train days that trials are compared on. Never the holdout."""
+
+    def problems(self, training: Training) -> Iterator[str]:
+        """What keeps a search from changing this training, and from trying it unchanged first."""
+        for name, range_ in self.space.items():
+            value = training.value(name)
+            if value is None:
+                known = ", ".join((*SEARCHED, *training.parameters))
+                yield f"tuning.space.{name}: there is no such parameter; there are {known}"
+            elif not range_.holds(value):
+                yield (
+                    f"tuning.space.{name}: the value in 'training', {value!r}, is not among those "
+                    f"to try ({range_}); it is tried first, to compare with"
+                )

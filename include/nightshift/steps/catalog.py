@@ -22,6 +22,7 @@ class StepSpec:
         heavy: Takes a core and a gigabyte: runs in the pool of heavy steps.
         by_night: The night itself enters its key (only the first step's).
         own: Names of parameters that each instance of a mapped step has for itself.
+        optional: Names of artifacts that it reads where the pipeline has the step that makes them.
         gathers: A mapped step all of whose artifacts it reads, as inputs ``<step>.<instance>``.
     """
 
@@ -35,6 +36,7 @@ class StepSpec:
     heavy: bool = False
     by_night: bool = False
     own: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     gathers: str = ""
 
 
@@ -66,12 +68,23 @@ EXPECTATIONS = StepSpec(
     files=("expectations.yaml",),
     heavy=True,
 )
+TUNE = StepSpec(
+    name="tune",
+    kind="tuning",
+    module="nightshift.tuning.tune",
+    runtime=Runtime.ML,
+    inputs=("snapshot",),
+    sections=("label", "features", "training", "tuning"),
+    files=("model.py",),
+    heavy=True,
+)
 TRAIN = StepSpec(
     name="train",
     kind="model",
     module="nightshift.training.train",
     runtime=Runtime.ML,
     inputs=("snapshot",),
+    optional=("tune",),
     sections=("label", "features", "training", "release"),
     files=("model.py",),
     heavy=True,
@@ -133,7 +146,7 @@ EDGE = StepSpec(
 )
 
 _ALL = (
-    *(SNAPSHOT, STATISTICS, EXPECTATIONS, TRAIN, EVALUATE, GATE),
+    *(SNAPSHOT, STATISTICS, EXPECTATIONS, TUNE, TRAIN, EVALUATE, GATE),
     *(QUANTIZE, EVALUATE_VARIANTS, BUDGETS, EDGE),
 )
 STEPS: dict[str, StepSpec] = {spec.name: spec for spec in _ALL}

@@ -34,8 +34,8 @@ def plan_step(
         spec: The kind of step.
         definition: The pipeline.
         night: The run's night.
-        inputs: A reference for each name in ``spec.inputs``, and for each instance of
-            ``spec.gathers``.
+        inputs: A reference for each name in ``spec.inputs``, for those in ``spec.optional`` that
+            the pipeline has, and for each instance of ``spec.gathers``.
         own: JSON values of the parameters in ``spec.own``: they tell one instance of a mapped step
             from another, so that each has its own key.
         by: Who or what runs it; recorded, not part of the key.
@@ -43,7 +43,8 @@ def plan_step(
     """
     sections = {name: definition.section(name) for name in spec.sections}
     parameters = {**sections, **{name: (own or {})[name] for name in spec.own}}
-    wanted = [*spec.inputs, *_gathered(spec, inputs)]
+    there = [name for name in spec.optional if name in inputs]
+    wanted = [*spec.inputs, *there, *_gathered(spec, inputs)]
     code = step_code(spec, definition)
     identity = {**parameters, "pipeline": definition.pipeline}
     if spec.by_night:

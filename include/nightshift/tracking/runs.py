@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from nightshift.errors import UnavailableError
 from nightshift.steps.contract import StepRequest, StepResult
 from nightshift.storage.s3 import AbsentError, Bucket
+from nightshift.tracking.trials import log_trials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -102,6 +103,8 @@ class RunTracker:
             client = self.client()
             run = client.get_run(run_id)
             self._log(client, run, request, result)
+            if result.facts.get("trials"):
+                log_trials(self.bucket, client, run, self._prefix(request.night), result.facts)
         self.bucket.put(mark, b"")
 
     def log_failure(self, request: StepRequest, message: str) -> None:
@@ -174,6 +177,13 @@ class RunTracker:
                 for k, v in row.items()
                 if k != "number" and v is not None
             ]
+        for number, sample in enumerate(result.facts.get("system", ())):
+            # The prefix is what MLflow's page of system metrics shows.
+            metrics += [
+                Metric(f"system/{k}", float(v), int(sample["at"]), number)
+                for k, v in sample.items()
+                if k != "at"
+            ]
         assert result.artifact is not None
         tags = {
             f"nightshift.{request.step}.artifact": result.artifact.uri,
@@ -186,6 +196,8 @@ class RunTracker:
             _name(f"{section}.{name}"): str(value)[:500]
             for section, name, value in _flat(request.parameters)
         }
+        tuned = result.facts.get("tuned") or {}
+        params |= {_name(f"tuned.{name}"): str(value)[:500] for name, value in tuned.items()}
         changed = {k: v for k, v in params.items() if k in known and known[k] != v}
         # MLflow parameters are written once; a forced night with other parameters says so in tags.
         tags |= {f"nightshift.changed.{k}": v for k, v in changed.items()}

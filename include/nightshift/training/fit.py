@@ -6,7 +6,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,8 @@ def fit(
     training: Training,
     label: Label,
     log: logging.Logger,
+    *,
+    callbacks: Sequence[tf_keras.callbacks.Callback] = (),
 ) -> tuple[Epoch, ...]:
     """Fit ``model`` in place.
 
@@ -68,6 +70,7 @@ def fit(
         training: Epochs and learning rate.
         label: Chooses loss and metrics.
         log: Gets one line per epoch.
+        callbacks: Keras callbacks.
 
     Returns:
         How each epoch ended.
@@ -94,7 +97,7 @@ def fit(
             epochs=training.epochs,
             steps_per_epoch=batches.steps,
             verbose=0,
-            callbacks=[watch],
+            callbacks=[watch, *callbacks],
         )
     except (tf.errors.InvalidArgumentError, ValueError, TypeError) as error:
         raise _refused(error) from error

@@ -23,6 +23,7 @@ from nightshift.training.examples import ExampleReader, Examples, concatenate
 from nightshift.training.features import FeatureStatistics, compute_statistics
 from nightshift.training.keep import cells_of, fits_in_memory
 from nightshift.training.lean_import import import_tensorflow
+from nightshift.tuning.best import with_best_parameters
 
 if TYPE_CHECKING:
     import tf_keras
@@ -53,7 +54,8 @@ def run(context: StepContext) -> StepOutcome:
         BadDataError: The data cannot be what the definition says.
         BadDefinitionError: model.py is wrong, or its model diverges.
     """
-    request, laps = context.request, _Laps()
+    tuned, laps = with_best_parameters(context), _Laps()
+    request = context.request
     training = request.section("training", Training)
     features = request.section("features", dict[str, Feature])
     reader = ExampleReader(features, request.section("label", Label))
@@ -84,6 +86,7 @@ def run(context: StepContext) -> StepOutcome:
         },
         facts={
             "epochs": history,
+            "tuned": tuned,
             "rows": data.rows,
             "holdout_rows": len(data.holdout),
             "in_memory": data.train is not None,

@@ -43,6 +43,13 @@ class ExpectationsOperator(StepOperator):
     ui_color = "#e0f2f1"
 
 
+class TuneOperator(StepOperator):
+    """Search the parameters of ``tuning.space``; the best feed training."""
+
+    spec = catalog.TUNE
+    ui_color = "#fff3e0"
+
+
 class TrainOperator(StepOperator):
     """Fit the model and export it with its serving signature."""
 

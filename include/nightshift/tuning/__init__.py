@@ -1,0 +1,1 @@
+"""Search parameters before training; the best feed ``train``."""
