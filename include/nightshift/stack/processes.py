@@ -141,7 +141,7 @@ def _airflow(settings: StackSettings) -> tuple[Process, ...]:
     return (
         part("api-server", key="metadatabase"),
         # Task logs are on this disk: the log servers would only listen on every interface.
-        part("scheduler", "--skip-serve-logs", key="scheduler", stop_seconds=60),
+        part("scheduler", "--skip-serve-logs", key="scheduler"),
         part("dag-processor", key="dag_processor"),
         part("triggerer", "--skip-serve-logs", key="triggerer"),
     )
