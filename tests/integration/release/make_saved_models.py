@@ -1,6 +1,7 @@
 """Run as a program: writes one small SavedModel per version, each with other answers.
 
-``python make_saved_models.py <folder> <version> …``: version ``v`` answers ``x * v / 10``.
+``python make_saved_models.py <folder> <version> …``: version ``v`` answers ``x * v / 10``. The last
+one is also written as TFLite, to ``<folder>/tflite/model.tflite``.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ def main(folder: Path, versions: list[int]) -> None:
     for version in versions:
         model = Scale(version / 10)
         tf.saved_model.save(model, str(folder / str(version)), {"serving_default": model.serve})
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / str(versions[-1])))
+    (folder / "tflite").mkdir()
+    (folder / "tflite" / "model.tflite").write_bytes(converter.convert())
 
 
 if __name__ == "__main__":

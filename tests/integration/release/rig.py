@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from nightshift.artifacts.keys import digest
-from nightshift.artifacts.manifest import Manifest
+from nightshift.artifacts.manifest import ArtifactRef, Manifest
 from nightshift.artifacts.store import ArtifactStore, new_attempt
 from nightshift.release import requests
 from nightshift.release.candidate import Candidate
@@ -72,6 +72,7 @@ class Machine:
                 "--model_config_file_poll_wait_seconds=1",
                 "--file_system_poll_wait_seconds=1",
                 "--max_num_load_retries=0",
+                "--prefer_tflite_model=true",
             ],
             self.folder / f"{colour}.log",
         )
@@ -159,30 +160,43 @@ class Rig:
             night: Its night; a higher version has a later one by default.
             pipeline: Whose model.
         """
-        draft = self.folder / f"draft-{pipeline}-{version}"
-        shutil.copytree(self.saved_models / str(version), draft / "saved_model")
+        answers = [x * version / 10 + golden_offset for x in INPUTS]
+        model = self._commit(pipeline, "model", str(version), answers, f"{version}-{golden_offset}")
+        return Candidate(
+            version=version,
+            night=night or date(2026, 1, 1) + timedelta(days=version),
+            model=model,
+        )
+
+    def with_variant(self, candidate: Candidate, factor: float) -> Candidate:
+        """The same version, a TFLite variant in the model's place that answers ``x * factor``."""
+        answers = [x * factor for x in INPUTS]
+        variant = self._commit(PIPELINE, "variant", "tflite", answers, f"{candidate.version}")
+        return candidate.model_copy(update={"served": variant})
+
+    def _commit(
+        self, pipeline: str, kind: str, saved: str, answers: list[float], key: str
+    ) -> ArtifactRef:
+        draft = self.folder / f"draft-{pipeline}-{kind}-{key}"
+        shutil.copytree(self.saved_models / saved, draft / "saved_model")
         golden = {
             "signature": "serving_default",
             "inputs": {"x": INPUTS},
-            "outputs": {"probability": [x * version / 10 + golden_offset for x in INPUTS]},
+            "outputs": {"probability": answers},
             "tolerance": 1e-5,
         }
         (draft / "golden.json").write_text(json.dumps(golden))
         manifest = Manifest(
             pipeline=pipeline,
-            kind="model",
-            key=digest(f"{pipeline}-{version}-{golden_offset}".encode())[:32],
+            kind=kind,
+            key=digest(f"{pipeline}-{key}".encode())[:32],
             attempt=new_attempt(),
             files={},
             created=datetime.now(UTC),
         )
         artifact = ArtifactStore(self.bucket).commit(manifest, draft)
         shutil.rmtree(draft)
-        return Candidate(
-            version=version,
-            night=night or date(2026, 1, 1) + timedelta(days=version),
-            model=artifact.ref,
-        )
+        return artifact.ref
 
     def ask(self, candidate: Candidate, *, pipeline: str = PIPELINE, **options: Any) -> str:
         """Ask for a release."""
