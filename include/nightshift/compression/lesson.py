@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from nightshift.compression.finetune import Lesson
-from nightshift.data.pinned import Snapshot, Split
-from nightshift.data.reader import download
+from nightshift.data.pinned import Snapshot
 from nightshift.definition.training import Training
-from nightshift.training.dataset import from_files, from_memory
-from nightshift.training.examples import ExampleReader, concatenate
-from nightshift.training.keep import cells_of, fits_in_memory
+from nightshift.training.examples import ExampleReader
 from nightshift.training.objective import loss_of
+from nightshift.training.rows import survey
 
 
 def lesson_of(
@@ -26,12 +24,6 @@ def lesson_of(
         epochs: How often the rows are gone through.
         folder: Where files are downloaded to.
     """
-    files = download(snapshot, Split.TRAIN, folder)
-    size, seed = training.global_batch_size, training.seed
-    if fits_in_memory(snapshot.rows(Split.TRAIN), cells_of(reader)):
-        examples = reader.examples(concatenate(reader.batches(files)))
-        batches = from_memory(examples, batch_size=size, epochs=epochs, seed=seed)
-    else:
-        rows = sum(batch.num_rows for batch in reader.batches(files))
-        batches = from_files(reader, files, rows, batch_size=size, epochs=epochs, seed=seed)
+    rows, _ = survey(snapshot, reader, folder)
+    batches = rows.batches(training, epochs=epochs)
     return Lesson(batches.dataset, batches.steps, loss_of(reader.label), training.learning_rate)

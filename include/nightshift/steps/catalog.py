@@ -14,7 +14,7 @@ class StepSpec:
     Attributes:
         name: The step's name, also of its task in Airflow.
         kind: Kind of the artifact it commits.
-        module: Module with ``run(context) -> StepOutcome``.
+        module: Module with ``run(context) -> StepOutcome``; it may have ``after_commit(context)``.
         runtime: Environment that it runs in.
         inputs: Names of the artifacts it reads, which are the names of the steps before it.
         sections: Sections of pipeline.yaml it reads; they enter its key.

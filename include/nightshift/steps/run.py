@@ -16,7 +16,7 @@ import time
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 
 from nightshift.artifacts.manifest import Manifest
 from nightshift.artifacts.store import Artifact, ArtifactStore
@@ -41,8 +41,10 @@ def execute(request: StepRequest, store: ArtifactStore) -> StepResult:
         existing = store.find(request.pipeline, spec.kind, request.key)
         if existing:
             return result_of(existing, store, reused=True)
-        outcome: StepOutcome = importlib.import_module(spec.module).run(context)
+        step = importlib.import_module(spec.module)
+        outcome: StepOutcome = step.run(context)
         artifact = store.commit(_draft(request, spec.kind, outcome), context.output)
+        _clean_up(step, context)
         result = result_of(artifact, store, reused=False)
         spent = {"seconds": time.monotonic() - started, "tensorflow": "tensorflow" in sys.modules}
         return result.model_copy(update=spent)
@@ -73,6 +75,14 @@ def result_of(artifact: Artifact, store: ArtifactStore, *, reused: bool) -> Step
         },
         reused=reused,
     )
+
+
+def _clean_up(step: ModuleType, context: StepContext) -> None:
+    """What a step's module may want to do once its artifact is there (``after_commit``)."""
+    try:
+        getattr(step, "after_commit", lambda _: None)(context)
+    except NightshiftError as error:  # the artifact is committed: nothing can take that back
+        context.log.warning("Something is left to clean up: %s", error)
 
 
 def _draft(request: StepRequest, kind: str, outcome: StepOutcome) -> Manifest:

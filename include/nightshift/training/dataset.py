@@ -1,101 +1,189 @@
-"""Batches for ``fit``: shuffled by the seed, the same in every run, without Python per row."""
+"""Batches for training: the window's rows in the order of :mod:`nightshift.training.order`.
+
+Two ways to the same batches: from rows in memory, or streamed from the lake in every epoch. Python
+runs per epoch or per pool, never per row.
+"""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
 from nightshift.data.pinned import PinnedFile
-from nightshift.training.examples import ExampleReader, Examples
+from nightshift.training.examples import ExampleReader, Examples, concatenate
 from nightshift.training.features import dtype_of
+from nightshift.training.order import Order, Position, Share
 
-SHUFFLE_ROWS = 1_048_576
-"""Rows shuffled at once where the data is streamed; files come in another order each epoch."""
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-Files = Sequence[tuple[PinnedFile, Path]]
+ReadFiles = Callable[[Sequence[int]], Iterable[tuple[PinnedFile, Path]]]
+"""Gives the train files of these numbers, in this order, with their local copies."""
+
+ALL = Share()
+START = Position()
 
 
 @dataclass(frozen=True)
 class Batches:
-    """All epochs of training, one after another.
+    """The rest of training's epochs, one after another.
 
     Attributes:
-        dataset: Elements ``(inputs, labels)``: a dict of [batch, 1] tensors (an image: [batch,
-            height, width, channels], float32), and [batch, 1].
-        steps: Batches in one epoch; the last may be smaller.
+        dataset: Elements ``(inputs, labels)``: a dict of [rows, 1] tensors (an image: [rows,
+            height, width, channels]) and [rows, 1], where the rows are a share of a global batch.
+        order: Which rows are in which batch.
+        start: The batch that the dataset begins with.
     """
 
     dataset: tf.data.Dataset
-    steps: int
+    order: Order
+    start: Position = START
+
+    @property
+    def steps(self) -> int:
+        """Batches in one epoch; the last may be smaller."""
+        return self.order.steps
 
 
-def from_memory(examples: Examples, *, batch_size: int, epochs: int, seed: int) -> Batches:
-    """Batches of rows that are all in memory, in a new order each epoch."""
-    rows = len(examples)
+def from_memory(
+    examples: Examples, order: Order, *, epochs: int, share: Share = ALL, start: Position = START
+) -> Batches:
+    """Batches of rows that are all in memory.
+
+    Args:
+        examples: All rows, in the snapshot's order of files.
+        order: How they are shuffled.
+        epochs: The last one's number, counted from the first epoch of all.
+        share: What this process takes of each batch.
+        start: Where a job that was killed goes on.
+    """
     inputs = {name: tf.constant(_column(values)) for name, values in examples.inputs.items()}
     labels = tf.constant(examples.labels)[:, None]
 
-    def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(rows, dtype=tf.int64), seed=tf.stack([tf.constant(seed, tf.int64), number])
-        )
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+    def indices() -> Iterator[np.ndarray]:
+        for epoch in range(start.epoch, epochs):
+            first = start.step * order.batch_size if epoch == start.epoch else 0
+            yield order.epoch(epoch)[first:][order.taken(first, order.rows, share)]
 
     def pick(at: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        return _as_inputs({name: tf.gather(v, at) for name, v in inputs.items()}), tf.gather(
-            labels, at
-        )
+        return _as_inputs({n: tf.gather(v, at) for n, v in inputs.items()}), tf.gather(labels, at)
 
-    dataset = tf.data.Dataset.range(epochs).flat_map(epoch)
-    dataset = dataset.map(pick, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return Batches(dataset.prefetch(tf.data.AUTOTUNE), _steps(rows, batch_size))
+    rows = tf.data.Dataset.from_generator(
+        indices, output_signature=tf.TensorSpec([None], tf.int64)
+    ).rebatch(_sizes(order, share, start))
+    dataset = rows.map(pick, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return Batches(dataset.prefetch(tf.data.AUTOTUNE), order, start)
 
 
 def from_files(
     reader: ExampleReader,
-    files: Files,
-    rows: int,
+    files: ReadFiles,
+    order: Order,
     *,
-    batch_size: int,
     epochs: int,
-    seed: int,
-    shuffle_rows: int = SHUFFLE_ROWS,
+    share: Share = ALL,
+    start: Position = START,
 ) -> Batches:
-    """Batches streamed from files in every epoch: memory holds ``shuffle_rows`` rows.
+    """Batches streamed from files in every epoch: memory holds two pools of rows.
+
+    Every process reads all files and keeps its share of each pool: reading a row costs a fraction
+    of training on it, and only so are the global batches the same for any number of workers.
 
     Args:
         reader: How files are read.
-        files: The train part.
-        rows: Rows with a label in all files.
-        batch_size: Rows in a batch.
-        epochs: How often the files are read.
-        seed: Makes the order.
-        shuffle_rows: Rows shuffled together.
+        files: Gives the train part's files.
+        order: How their rows are shuffled.
+        epochs: The last one's number, counted from the first epoch of all.
+        share: What this process takes of each batch.
+        start: Where a job that was killed goes on.
     """
-    signature = (
-        {
-            name: tf.TensorSpec([None, *feature.shape], tf.uint8)
-            if feature.shape
-            else tf.TensorSpec([None, 1], dtype_of(feature.type))
-            for name, feature in reader.features.items()
-        },
-        tf.TensorSpec([None, 1], tf.float32),
-    )
-    dataset = tf.data.Dataset.from_generator(
-        _pools(reader, files, epochs, seed, shuffle_rows), output_signature=signature
-    )
-    # Epochs are cut apart again: a batch never spans two of them.
-    steps = _steps(rows, batch_size)
-    sizes = [batch_size] * (steps - 1) + [rows - batch_size * (steps - 1)]
-    dataset = dataset.rebatch(sizes).map(
-        lambda inputs, labels: (_as_inputs(inputs), labels), num_parallel_calls=tf.data.AUTOTUNE
-    )
-    return Batches(dataset.prefetch(tf.data.AUTOTUNE), steps)
+
+    def pools() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+        for epoch in range(start.epoch, epochs):
+            begin = start if epoch == start.epoch else Position(epoch)
+            for rows in _pools(reader, files, order, begin, share):
+                part = reader.examples(rows)
+                inputs = {name: _column(values) for name, values in part.inputs.items()}
+                yield inputs, part.labels[:, None]
+
+    dataset = tf.data.Dataset.from_generator(pools, output_signature=_signature(reader))
+    dataset = dataset.prefetch(1).rebatch(_sizes(order, share, start))
+    dataset = dataset.map(lambda inputs, labels: (_as_inputs(inputs), labels))
+    return Batches(dataset.prefetch(tf.data.AUTOTUNE), order, start)
+
+
+def _pools(
+    reader: ExampleReader, files: ReadFiles, order: Order, start: Position, share: Share
+) -> Iterator[pa.RecordBatch]:
+    """A share of the rest of one epoch's rows, pool by pool, in their order."""
+    first = start.step * order.batch_size
+    number = first // order.pool_rows
+    numbers, skipped = _files_from(order, start.epoch, number * order.pool_rows)
+    batches = _without_first(reader.batches(files(numbers)), skipped)
+    for rows in _cut(batches, order.pool_rows):
+        begin = number * order.pool_rows
+        taken = order.taken(begin, begin + rows.num_rows, share)
+        taken[: max(0, first - begin)] = False
+        yield rows.take(_arrow(order.pool(start.epoch, number)[taken]))
+        number += 1
+
+
+def _without_first(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch.slice(rows)
+        rows = max(0, rows - batch.num_rows)
+
+
+def _cut(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.RecordBatch]:
+    """All rows in parts of ``size``; the last has what is left."""
+    waiting: list[pa.RecordBatch] = []
+    missing = size
+    for batch in batches:
+        rest = batch
+        while rest.num_rows:
+            waiting.append(rest.slice(0, missing))
+            rest = rest.slice(waiting[-1].num_rows)
+            missing -= waiting[-1].num_rows
+            if not missing:
+                yield concatenate(waiting)
+                waiting, missing = [], size
+    if waiting:
+        yield concatenate(waiting)
+
+
+def _files_from(order: Order, epoch: int, place: int) -> tuple[list[int], int]:
+    """The epoch's files from the one that holds ``place`` on; and its rows before that place."""
+    files = order.files(epoch).tolist()
+    while files and place >= order.file_rows[files[0]]:
+        place -= order.file_rows[files.pop(0)]
+    return files, place
+
+
+def _arrow(indices: np.ndarray) -> Any:
+    import pyarrow as pa
+
+    return pa.array(indices)
+
+
+def _sizes(order: Order, share: Share, start: Position) -> np.ndarray:
+    # Epochs are cut apart again: a batch never spans two of them. The sizes are gone through in
+    # circles, so that a later start only turns the circle.
+    return np.roll(order.sizes(share), -start.step)
+
+
+def _signature(reader: ExampleReader) -> tuple[dict[str, tf.TensorSpec], tf.TensorSpec]:
+    specs = {
+        name: tf.TensorSpec([None, *feature.shape], tf.uint8)
+        if feature.shape
+        else tf.TensorSpec([None, 1], dtype_of(feature.type))
+        for name, feature in reader.features.items()
+    }
+    return specs, tf.TensorSpec([None, 1], tf.float32)
 
 
 def _column(values: np.ndarray) -> np.ndarray:
@@ -109,39 +197,3 @@ def _as_inputs(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         name: tf.cast(values, tf.float32) if values.dtype == tf.uint8 else values
         for name, values in inputs.items()
     }
-
-
-def _pools(
-    reader: ExampleReader, files: Files, epochs: int, seed: int, shuffle_rows: int
-) -> Callable[[], Iterator[tuple[dict[str, np.ndarray], np.ndarray]]]:
-    """A generator of shuffled pools of rows; Python runs per pool, never per row."""
-
-    def pools() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-        for epoch in range(epochs):
-            order = np.random.default_rng([abs(seed), epoch])
-            shuffled = list(files)
-            random.Random(f"{seed}/{epoch}").shuffle(shuffled)
-            waiting: list[Examples] = []
-            for batch in reader.batches(shuffled):
-                waiting.append(reader.examples(batch))
-                if sum(map(len, waiting)) >= shuffle_rows:
-                    yield _shuffled(waiting, order)
-                    waiting = []
-            if waiting:
-                yield _shuffled(waiting, order)
-
-    return pools
-
-
-def _shuffled(
-    parts: list[Examples], order: np.random.Generator
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    labels = np.concatenate([part.labels for part in parts])
-    at = order.permutation(len(labels))
-    names = parts[0].inputs
-    inputs = {n: _column(np.concatenate([part.inputs[n] for part in parts])[at]) for n in names}
-    return inputs, labels[at, None]
-
-
-def _steps(rows: int, batch_size: int) -> int:
-    return -(-rows // batch_size)

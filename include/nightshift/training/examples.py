@@ -67,7 +67,7 @@ class ExampleReader:
         """Every lake column that is read."""
         return list(dict.fromkeys([*self.features, self.label.column, *self.extras]))
 
-    def batches(self, files: Sequence[tuple[PinnedFile, Path]]) -> Iterator[pa.RecordBatch]:
+    def batches(self, files: Iterable[tuple[PinnedFile, Path]]) -> Iterator[pa.RecordBatch]:
         """Record batches whose features have their declared types and whose rows have a label.
 
         The last column, ``__label``, is the label as float32: 0, 1 or a class's number.
@@ -112,8 +112,24 @@ def concatenate(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
 
     filled = [batch for batch in batches if batch.num_rows]
     if not filled:
-        raise BadDataError("No row of the window has a label: there is nothing to learn from.")
+        raise no_rows()
     return pa.Table.from_batches(filled).combine_chunks().to_batches()[0]
+
+
+def first_rows(batches: Iterable[pa.RecordBatch], limit: int) -> tuple[list[pa.RecordBatch], int]:
+    """The first ``limit`` rows of all, and how many there are in all."""
+    kept: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        if count < limit:
+            kept.append(batch.slice(0, limit - count))
+        count += batch.num_rows
+    return kept, count
+
+
+def no_rows() -> BadDataError:
+    """The error of a window in which no row has a label."""
+    return BadDataError("No row of the window has a label: there is nothing to learn from.")
 
 
 def rows_at_once(features: Mapping[str, Feature]) -> int:

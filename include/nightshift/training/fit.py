@@ -1,14 +1,12 @@
-"""Fit a model: seeded, traced once, one line in the log per epoch, stopped by a loss of NaN."""
+"""Fit a model in this process: seeded, traced once, stopped by a loss of NaN."""
 
 from __future__ import annotations
 
 import logging
-import math
 import re
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 import tf_keras
@@ -17,34 +15,12 @@ from nightshift.definition.model import Label
 from nightshift.definition.training import Training
 from nightshift.errors import BadDefinitionError
 from nightshift.training.dataset import Batches
-from nightshift.training.objective import loss_of, metrics_of
+from nightshift.training.engine import GraphEngine, Learner
+from nightshift.training.history import Epoch
+from nightshift.training.loop import Loop
 
-LONGEST_EXECUTION = 1000
-"""Most steps that TensorFlow runs between two looks of Python at the loss and at signals."""
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """How one epoch ended.
-
-    Attributes:
-        number: From 1.
-        loss: Mean cross-entropy over the epoch's batches, in nats.
-        auc: Area under the ROC curve over the epoch, interpolated over 200 thresholds; None where
-            the label has classes.
-        accuracy: Share of the epoch's rows whose likeliest label was right.
-        seconds: Wall time; the first epoch's includes tracing.
-    """
-
-    number: int
-    loss: float
-    auc: float | None
-    accuracy: float
-    seconds: float
-
-    def __str__(self) -> str:
-        ranked = "" if self.auc is None else f" auc {self.auc:.4f}"
-        return f"loss {self.loss:.4f}{ranked} accuracy {self.accuracy:.4f} {self.seconds:.1f} s"
+if TYPE_CHECKING:
+    from nightshift.training.checkpoint import CheckpointWriter, State
 
 
 def seed_everything(seed: int) -> None:
@@ -60,105 +36,57 @@ def fit(
     label: Label,
     log: logging.Logger,
     *,
+    strategy: tf.distribute.Strategy | None = None,
+    writer: CheckpointWriter | None = None,
+    resume: State | None = None,
     callbacks: Sequence[tf_keras.callbacks.Callback] = (),
 ) -> tuple[Epoch, ...]:
     """Fit ``model`` in place.
 
     Args:
-        model: From model.py; whatever it was compiled with is replaced.
-        batches: All epochs' batches.
-        training: Epochs and learning rate.
+        model: From model.py, built in the strategy's scope; whatever it was compiled with is
+            replaced.
+        batches: All batches from where training starts.
+        training: Epochs, learning rate and early stopping.
         label: Chooses loss and metrics.
         log: Gets one line per epoch.
+        strategy: Devices of this process; None: one.
+        writer: Writes checkpoints.
+        resume: The checkpoint to start from; ``batches`` start there too.
         callbacks: Keras callbacks.
 
     Returns:
-        How each epoch ended.
+        How each epoch ended, those before the checkpoint included.
 
     Raises:
         BadDefinitionError: The loss became NaN or infinite, or TensorFlow refused the model's
             own operations.
     """
-    model.compile(
-        optimizer=tf_keras.optimizers.Adam(training.learning_rate),
-        loss=loss_of(label),
-        metrics=metrics_of(label),
-        steps_per_execution=min(batches.steps, LONGEST_EXECUTION),
-    )
-    # Slots made now: a function that makes variables when first traced is traced once more.
-    model.optimizer.build(model.trainable_variables)
-    if batches.steps <= LONGEST_EXECUTION and not tf.distribute.has_strategy():
-        function = _epoch_function(model, batches.steps)
-        model.make_train_function = lambda force=False: function
-    watch = _Watch(training, log)
+    with refusals(), scope_of(strategy):
+        learner = Learner(model, label, training.learning_rate)
+    engine = GraphEngine(learner, batches, strategy)
+    loop = Loop(engine, batches.steps, training, log, writer=writer, callbacks=callbacks)
+    with refusals():
+        return loop.run(resume)
+
+
+@contextmanager
+def scope_of(strategy: tf.distribute.Strategy | None) -> Iterator[None]:
+    """The scope in which models for a strategy are made; none where there is none."""
+    if strategy is None:
+        yield
+    else:
+        with strategy.scope():
+            yield
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what TensorFlow says of a model's own operations into an error that names the line."""
     try:
-        model.fit(
-            batches.dataset,
-            epochs=training.epochs,
-            steps_per_epoch=batches.steps,
-            verbose=0,
-            callbacks=[watch, *callbacks],
-        )
+        yield
     except (tf.errors.InvalidArgumentError, ValueError, TypeError) as error:
         raise _refused(error) from error
-    return tuple(watch.epochs)
-
-
-def _epoch_function(model: tf_keras.Model, steps: int) -> Callable[..., Any]:
-    """One epoch as one graph, whose step is traced once.
-
-    Keras' own loop over ``steps_per_execution`` traces the step twice, because its result is not
-    defined before the loop; here the results are read from the metrics after it.
-    """
-
-    def epoch(iterator: Any) -> dict[str, tf.Tensor]:
-        def step(number: tf.Tensor) -> tuple[tf.Tensor]:
-            model.train_step(next(iterator))
-            return (number + 1,)
-
-        tf.while_loop(lambda number: number < steps, step, (tf.constant(0),))
-        return {metric.name: metric.result() for metric in model.metrics}
-
-    return tf.function(epoch, autograph=False)
-
-
-class _Watch(tf_keras.callbacks.Callback):
-    def __init__(self, training: Training, log: logging.Logger) -> None:
-        super().__init__()
-        self.training = training
-        self.log = log
-        self.epochs: list[Epoch] = []
-        self._number = 0
-        self._started = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._number, self._started = epoch + 1, time.monotonic()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        loss = float((logs or {})["loss"])
-        if not math.isfinite(loss):
-            raise BadDefinitionError(
-                f"Training stopped in epoch {self._number} of {self.training.epochs}, by batch "
-                f"{batch + 1}: the loss is {loss}, it must be a finite number. Every feature is "
-                "finite, so the model diverged: lower training.learning_rate (now "
-                f"{self.training.learning_rate:g}), or look in model.py for a division, logarithm "
-                "or scale that can overflow.",
-                file="model.py",
-                epoch=self._number,
-                value=str(loss),
-            )
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        values = logs or {}
-        done = Epoch(
-            self._number,
-            float(values["loss"]),
-            float(values["auc"]) if "auc" in values else None,
-            float(values["accuracy"]),
-            time.monotonic() - self._started,
-        )
-        self.epochs.append(done)
-        self.log.info("epoch %d/%d %s", done.number, self.training.epochs, done)
 
 
 def _refused(error: Exception) -> BadDefinitionError:

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 IN_MEMORY_CELLS = 40_000_000
 """Rows times cells of a row that are kept in memory, about 1 GB as tensors.
 
-A constant, not this machine's free memory: the two ways of reading shuffle differently, and the
-same snapshot must make the same model on every machine.
+Only speed and memory depend on it: rows that are streamed come in the same order.
 """
 
 

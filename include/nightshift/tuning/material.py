@@ -6,17 +6,17 @@ they were fitted on, as a night's holdout lies after its train days. The holdout
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightshift.data.pinned import PinnedFile, Snapshot, Split
-from nightshift.data.reader import download
+from nightshift.data.pinned import Snapshot, Split
+from nightshift.data.stream import FileStream
 from nightshift.errors import BadDefinitionError
 from nightshift.training.examples import ExampleReader, Examples, concatenate
-from nightshift.training.features import FeatureStatistics, compute_statistics
-from nightshift.training.keep import cells_of, fits_in_memory
+from nightshift.training.features import FeatureStatistics
+from nightshift.training.rows import TrainRows, survey
 
 if TYPE_CHECKING:
     from nightshift.definition.training import Training
@@ -26,33 +26,28 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Material:
     """Attributes:
-    reader: How rows are read.
-    files: Of the days that are fitted on.
-    rows: Rows with a label on those days.
-    examples: All those rows; None where they are streamed.
+    train: Rows of the days that are fitted on.
     statistics: Of those days alone.
     validation: Rows of the last days.
     """
 
-    reader: ExampleReader
-    files: Sequence[tuple[PinnedFile, Path]]
-    rows: int
-    examples: Examples | None
+    train: TrainRows
     statistics: Mapping[str, FeatureStatistics]
     validation: Examples
 
+    @property
+    def reader(self) -> ExampleReader:
+        """How rows are read."""
+        return self.train.reader
+
+    @property
+    def rows(self) -> int:
+        """Rows with a label on the days that are fitted on."""
+        return self.train.count
+
     def batches(self, training: Training) -> Batches:
         """The rows to fit on, in the order that training has."""
-        from nightshift.training.dataset import from_files, from_memory
-
-        how = {
-            "batch_size": training.global_batch_size,
-            "epochs": training.epochs,
-            "seed": training.seed,
-        }
-        if self.examples is not None:
-            return from_memory(self.examples, **how)
-        return from_files(self.reader, self.files, self.rows, **how)
+        return self.train.batches(training)
 
 
 def parted(snapshot: Snapshot, share: float) -> Snapshot:
@@ -85,13 +80,7 @@ def parted(snapshot: Snapshot, share: float) -> Snapshot:
 def read_material(snapshot: Snapshot, reader: ExampleReader, share: float, work: Path) -> Material:
     """Download and read both parts (raises BadDataError as training does)."""
     halves = parted(snapshot, share)
-    files = download(halves, Split.TRAIN, work / "train")
-    later = download(halves, Split.HOLDOUT, work / "validation")
+    train, statistics = survey(halves, reader, work / "train")
+    later = FileStream(halves, work / "validation").read(halves.split(Split.HOLDOUT))
     validation = reader.examples(concatenate(reader.batches(later)))
-    if fits_in_memory(halves.rows(Split.TRAIN), cells_of(reader)):
-        batch = concatenate(reader.batches(files))
-        statistics = compute_statistics([batch], reader.features)
-        return Material(reader, files, len(batch), reader.examples(batch), statistics, validation)
-    statistics = compute_statistics(reader.batches(files), reader.features)
-    one = next(iter(statistics.values()))
-    return Material(reader, files, one.count + one.missing, None, statistics, validation)
+    return Material(train, statistics, validation)

@@ -25,6 +25,7 @@ from nightshift.training.fit import fit, seed_everything
 from nightshift.training.golden import Golden, as_json, golden_rows, write_golden
 from nightshift.training.keep import cells_of, fits_in_memory
 from nightshift.training.model_file import build_model
+from nightshift.training.order import Order
 from nightshift.training.probabilities import check_probabilities
 from nightshift.training.saved_model import Input, Predictor
 from tests.unit.training.small_data import READER as PLAIN_READER
@@ -131,14 +132,14 @@ def test_sixty_thousand_images_of_28_by_28_are_kept_in_memory() -> None:
 def test_batches_hold_each_image_once_with_its_class_as_float(
     streamed: bool, tmp_path: Path
 ) -> None:
-    how = {"batch_size": 8, "epochs": 1, "seed": 3}
+    order = Order((13, 7), batch_size=8, seed=3, pool_rows=9)
     if streamed:
         files = write_files(tmp_path, [columns(13, 1), columns(7, 2)])
-        batches = from_files(READER, files, 20, shuffle_rows=9, **how)
+        batches = from_files(READER, lambda numbers: [files[n] for n in numbers], order, epochs=1)
         both = [pixels(13, 1), pixels(7, 2)]
         images, places = (np.concatenate(parts) for parts in zip(*both, strict=True))
     else:
-        batches, (images, places) = from_memory(examples(20), **how), pixels(20)
+        batches, (images, places) = from_memory(examples(20), order, epochs=1), pixels(20)
     expected = {image.tobytes(): place for image, place in zip(images, places, strict=True)}
     seen: dict[bytes, float] = {}
     for inputs, labels in batches.dataset:
@@ -151,7 +152,8 @@ def test_batches_hold_each_image_once_with_its_class_as_float(
 def test_it_learns_the_classes(tmp_path: Path) -> None:
     seed_everything(1)
     model = _model(tmp_path / "images")
-    batches = from_memory(examples(300), batch_size=32, epochs=8, seed=1)
+    order = Order((300,), batch_size=32, seed=1, pool_rows=300)
+    batches = from_memory(examples(300), order, epochs=8)
     epochs = fit(model, batches, Training(epochs=8, learning_rate=0.02), LABEL, LOG)
     assert epochs[-1].accuracy > 0.95
     assert epochs[-1].auc is None
