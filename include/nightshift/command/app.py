@@ -9,7 +9,16 @@ import typer
 from rich.text import Text
 from typer.core import TyperGroup
 
-from nightshift.command import building, demo, pipelines, releases, retraining, stack, testing
+from nightshift.command import (
+    building,
+    demo,
+    pipelines,
+    releases,
+    retraining,
+    seeding,
+    stack,
+    testing,
+)
 from nightshift.command.display import errors
 from nightshift.errors import NightshiftError
 from nightshift.stack.runtime_build import BuildError
@@ -80,6 +89,7 @@ app.command(rich_help_panel=_START)(stack.up)
 app.command(rich_help_panel=_START)(stack.down)
 app.command(rich_help_panel=_START)(stack.status)
 app.command(rich_help_panel=_START)(stack.logs)
+app.command(rich_help_panel=_WORK)(seeding.seed)
 app.command(rich_help_panel=_WORK)(retraining.retrain)
 app.command(rich_help_panel=_WORK)(releases.rollback)
 app.command(rich_help_panel=_AUTHOR)(pipelines.new)

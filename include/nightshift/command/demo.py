@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from datetime import date
 from typing import Any
@@ -13,9 +11,9 @@ import httpx
 from nightshift.command.building import ensure_runtimes
 from nightshift.command.display import console, heading, since
 from nightshift.command.retraining import night_table, run_night, with_verdicts_now
+from nightshift.command.seeding import fill_lake
 from nightshift.command.stack import bring_up, show_addresses
 from nightshift.errors import UnavailableError
-from nightshift.stack.environment import step_environment
 from nightshift.stack.settings import StackSettings, current_settings
 
 _PIPELINE = "flights"
@@ -46,40 +44,14 @@ def demo() -> None:
     settings = current_settings()
     ensure_runtimes(settings)
     bring_up(settings)
-    _seed(settings)
+    heading("Filling the lake with the flights of 2013")
+    fill_lake(settings, _PIPELINE)
     heading("Training three nights through Airflow")
     results = [run_night(settings, _PIPELINE, night) for night in _NIGHTS]
     console.print(night_table(with_verdicts_now(results, settings, _PIPELINE)))
     _predict(settings)
     show_addresses(settings)
     console.print(f"Done in {since(started)}. Stop everything: ./nightshift down")
-
-
-def _seed(settings: StackSettings) -> None:
-    heading("Filling the lake with the flights of 2013")
-    environment = {
-        "HOME": os.environ.get("HOME", "/"),
-        **step_environment(settings, "ml"),
-    }
-    process = subprocess.Popen(
-        [settings.runtimes / "ml/bin/python", "-m", "nightshift.data.seed", _PIPELINE],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    last = ""
-    try:
-        for line in process.stdout:
-            last = line.rstrip()
-            console.print(f"  {last}", markup=False, soft_wrap=True)
-        code = process.wait()
-    finally:
-        process.kill()
-    if code:
-        raise UnavailableError(f"The lake could not be filled: {last or f'exit code {code}'}")
 
 
 def _predict(settings: StackSettings) -> None:

@@ -1,9 +1,9 @@
 """The table of predictions: written once, measured as often as anybody likes.
 
 ``predictions.parquet`` has one row per holdout row with a label, in the order of the snapshot:
-``row`` (from 0), ``label`` (0 or 1, or a class's number), the slice columns as text, ``candidate``
-and ``champion`` (probabilities, of classes one each in a list; ``champion`` is null where there is
-none).
+``row`` (from 0), ``label`` (0 or 1, or a class's number), the slice columns as text (one that is
+itself named ``label`` as ``slice_label``), ``candidate`` and ``champion`` (probabilities, of
+classes one each in a list; ``champion`` is null where there is none).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 PREDICTIONS_FILE = "predictions.parquet"
+_OWN_COLUMNS = frozenset({"row", "label", "candidate", "champion"})
 MISSING_VALUE = "(missing)"
 """How a null in a slice column is shown."""
 
@@ -52,11 +53,16 @@ class Predictions:
         columns = {
             "row": pa.array(np.arange(rows, dtype=np.int64)),
             "label": pa.array(self.labels.astype(np.int64 if self.classes else np.int8)),
-            **self.slices,
+            **{column_of(name): values for name, values in self.slices.items()},
             "candidate": candidate,
             "champion": champion,
         }
         pq.write_table(pa.table(columns), path)
+
+
+def column_of(slice_: str) -> str:
+    """The table's column for a slice: its name, marked where the table has that name itself."""
+    return f"slice_{slice_}" if slice_ in _OWN_COLUMNS else slice_
 
 
 def _arrow(scores: NDArray[np.float32]) -> pa.Array:

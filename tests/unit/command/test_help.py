@@ -35,7 +35,9 @@ def test_every_command_explains_itself(name: str) -> None:
     assert len(result.output.split()) > 15
 
 
-@pytest.mark.parametrize("name", sorted({"up", "logs", "retrain", "rollback", "new", "check"}))
+@pytest.mark.parametrize(
+    "name", sorted({"up", "logs", "retrain", "rollback", "seed", "new", "check"})
+)
 def test_commands_with_arguments_show_examples(name: str) -> None:
     assert f"./nightshift {name}" in RUNNER.invoke(app, [name, "--help"]).output
 
@@ -47,6 +49,8 @@ def test_commands_with_arguments_show_examples(name: str) -> None:
         (["logs", "nonsense"], "There is no process 'nonsense'. There are: seaweedfs"),
         (["logs", "agent"], "'agent' has written nothing yet"),
         (["retrain", "nonsense", "--night", "2013-08-31"], "There is no pipeline 'nonsense'"),
+        (["seed", "nonsense"], "There is no data 'nonsense'. There are: fashion, flights"),
+        (["seed", "flights"], "The stack is not running"),
         (["rollback", "nonsense"], "There is no pipeline 'nonsense'"),
         (["check", "nonsense"], "nonsense/pipeline.yaml is missing"),
         (["new", "Not-A-Name"], "cannot be a pipeline's name"),

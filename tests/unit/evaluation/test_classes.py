@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -90,6 +91,18 @@ def test_the_table_holds_a_probability_per_class(tmp_path: Path) -> None:
         assert table["champion"].null_count == (0 if champion else ROWS)
         assert table["champion"].type == table["candidate"].type
         assert table["label"].to_pylist() == predictions.labels.tolist()
+
+
+def test_a_slice_by_the_label_does_not_take_the_labels_place(tmp_path: Path) -> None:
+    names = pa.array(CLASSES)
+    predictions = _predictions()
+    by_label = replace(
+        predictions, slices={"label": names.take(pa.array(predictions.labels.astype(int)))}
+    )
+    by_label.write(tmp_path / "predictions.parquet")
+    table = pq.read_table(tmp_path / "predictions.parquet")
+    assert table["label"].to_pylist() == predictions.labels.tolist()
+    assert table["slice_label"][0].as_py() == CLASSES[int(predictions.labels[0])]
 
 
 def test_the_report_shows_each_class_and_escapes_its_name() -> None:
