@@ -154,9 +154,15 @@ class ServerProcess:
 
 
 class SeaweedServer(ServerProcess):
-    """SeaweedFS: an S3 server of its own, with its data in ``folder``; survives ``kill``."""
+    """SeaweedFS: an S3 server of its own, with its data in ``folder``; survives ``kill``.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: For its data and its log.
+        address: The address of this machine that it listens on.
+    """
+
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
+        self.address = address
         self.access_key = "nightshift"
         self.secret_key = _SECRET
         self.port = free_port()
@@ -172,8 +178,8 @@ class SeaweedServer(ServerProcess):
                 tool("weed"),
                 "mini",
                 f"-dir={data}",
-                "-ip=127.0.0.1",
-                "-ip.bind=127.0.0.1",
+                f"-ip={address}",
+                f"-ip.bind={address}",
                 *(f"-{part}={port}" for part, port in self._ports.items()),
                 "-s3.port.iceberg=0",
                 "-s3.port.lance=0",
@@ -191,7 +197,7 @@ class SeaweedServer(ServerProcess):
     @property
     def url(self) -> str:
         """The S3 endpoint."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     @property
     def client_environment(self) -> dict[str, str]:
