@@ -270,7 +270,8 @@ def _place(
 
 def _observed(result: Mapping[str, Any]) -> str:
     count = result.get("unexpected_count")
-    if count is None:
+    # Rules about a column as a whole may count too, but not rows: distinct values.
+    if count is None or "element_count" not in result:
         return f"observed {_short(result.get('observed_value'))}"
     share = result.get("unexpected_percent") or 0.0
     values = (_short(v) for v in result.get("partial_unexpected_list", ()))

