@@ -53,7 +53,7 @@ class NightView:
     def update(self, tasks: list[TaskRun], prefix: str = "") -> None:
         """Take over what Airflow says of these tasks."""
         for task in tasks:
-            self.tasks[prefix + task.task_id] = task
+            self.tasks[prefix + task.name] = task
 
     def render(self) -> RenderableType:
         """Every task with its state and time."""
@@ -218,12 +218,12 @@ def _failure(airflow: AirflowApi, run: DagRun, settings: StackSettings) -> Night
     page = f"http://127.0.0.1:{settings.ports.airflow}/dags/{run.dag_id}/runs/{run.run_id}"
     if failed is None:
         return UnavailableError(f"{run.dag_id}, run {run.run_id}, failed. See {page}")
-    said = airflow.xcom(run, failed.task_id, "error")
+    said = airflow.xcom(run, failed.task_id, "error", failed.map_index)
     kind = GateFailedError if failed.task_id == "gate" else UnavailableError
     if said:
-        return kind(f"{run.dag_id}: task '{failed.task_id}' failed: {said}\nSee {page}")
+        return kind(f"{run.dag_id}: task '{failed.name}' failed: {said}\nSee {page}")
     log = [line for line in airflow.log_lines(run, failed) if line.strip()][-_LOG_LINES:]
-    return kind(f"{run.dag_id}: task '{failed.task_id}' failed. See {page}", log=log)
+    return kind(f"{run.dag_id}: task '{failed.name}' failed. See {page}", log=log)
 
 
 def _result(

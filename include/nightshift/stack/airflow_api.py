@@ -61,6 +61,15 @@ class TaskRun:
     """Airflow's word, None before it is scheduled."""
     attempt: int
     seconds: float
+    map_index: int = -1
+    """Which one of a mapped task's instances; -1 where it is not mapped."""
+    instance: str = ""
+    """The same in words, such as the compression target."""
+
+    @property
+    def name(self) -> str:
+        """The task, and of a mapped one which instance: ``quantize[int8]``."""
+        return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.instance}]"
 
 
 class AirflowApi:
@@ -197,13 +206,16 @@ class AirflowApi:
         answer = self._checked(self._send("GET", path, params={"limit": _PAGE}))
         return [_task_run(raw) for raw in answer["task_instances"]]
 
-    def xcom(self, dag_run: DagRun, task_id: str, key: str = "return_value") -> Any:
-        """What a task left behind, or None."""
+    def xcom(
+        self, dag_run: DagRun, task_id: str, key: str = "return_value", map_index: int = -1
+    ) -> Any:
+        """What a task (of a mapped one, the instance) left behind, or None."""
         path = (
             f"/api/v2/dags/{dag_run.dag_id}/dagRuns/{dag_run.run_id}/taskInstances/{task_id}"
             f"/xcomEntries/{key}"
         )
-        answer = self._send("GET", path, params={"deserialize": False, "stringify": False})
+        params = {"deserialize": False, "stringify": False, "map_index": map_index}
+        answer = self._send("GET", path, params=params)
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
         return self._checked(answer)["value"]
@@ -214,7 +226,12 @@ class AirflowApi:
             f"/api/v2/dags/{dag_run.dag_id}/dagRuns/{dag_run.run_id}/taskInstances/{task.task_id}"
             f"/logs/{max(task.attempt, 1)}"
         )
-        answer = self._send("GET", path, headers={"Accept": "application/json"})
+        answer = self._send(
+            "GET",
+            path,
+            params={"map_index": task.map_index},
+            headers={"Accept": "application/json"},
+        )
         if answer.is_success:
             for entry in answer.json()["content"]:
                 if isinstance(entry, str):
@@ -309,4 +326,12 @@ def _task_run(raw: Mapping[str, Any]) -> TaskRun:
     duration = raw.get("duration")
     if duration is None and started and not raw.get("end_date"):
         duration = (datetime.now(started.tzinfo) - started).total_seconds()
-    return TaskRun(raw["task_id"], raw.get("state"), int(raw["try_number"]), duration or 0.0)
+    number = int(raw.get("map_index", -1))
+    return TaskRun(
+        task_id=raw["task_id"],
+        state=raw.get("state"),
+        attempt=int(raw["try_number"]),
+        seconds=duration or 0.0,
+        map_index=number,
+        instance=str(raw.get("rendered_map_index") or number),
+    )

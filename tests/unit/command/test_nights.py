@@ -57,3 +57,17 @@ def test_the_table_has_numbers_verdict_and_what_was_reused() -> None:
         "41 (reused)",
     ]
     assert "0.6912" in second
+
+
+def test_each_instance_of_a_mapped_task_has_its_own_line() -> None:
+    view = NightView(date(2024, 3, 1))
+    view.update(
+        [
+            TaskRun("quantize", "success", 1, 9.0, map_index=0, instance="float16"),
+            TaskRun("quantize", "running", 1, 3.0, map_index=1, instance="int8"),
+        ]
+    )
+    assert [view.tasks[f"quantize[{t}]"].state for t in ("float16", "int8")] == [  # type: ignore[union-attr]
+        "success",
+        "running",
+    ]
