@@ -121,15 +121,16 @@ class RegisterOperator(BaseOperator):
         self, definition: PipelineDefinition, refs: dict[str, ArtifactRef], storage: StorageHook
     ) -> ArtifactRef | None:
         """The variant that hosts load; None for the float model itself."""
-        target = definition.release.serve
-        if target == "float":
-            return None
-        facts = storage.get_conn().open(refs["budgets"]).manifest.facts
-        if target in facts["accepted"]:
-            return refs[f"quantize.{target}"]
-        why = facts["rejected"].get(target, "it was not judged")
-        self.log.warning("'%s' was rejected: %s. The float model goes on.", target, why)
-        return None
+        from nightshift.compression.served import choose_served
+
+        choice = choose_served(storage.get_conn(), definition.release.serve, refs)
+        if choice.rejected:
+            self.log.warning(
+                "'%s' was rejected: %s. The float model goes on.",
+                definition.release.serve,
+                choice.rejected,
+            )
+        return choice.variant
 
     def _announce(self, context: Context, candidate: Candidate, *, known_before: bool) -> None:
         from nightshift.release.requests import is_known

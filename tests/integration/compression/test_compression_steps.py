@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from nightshift.compression.accept import BudgetsResult
 from nightshift.compression.bundle import NOTE, Metadata
 from nightshift.compression.litert import LiteModel
 from nightshift.compression.result import Variants
+from nightshift.compression.served import choose_served
 from nightshift.compression.tflite_file import note_of
 from nightshift.compression.variant import Variant
 from nightshift.definition.compression import Target
@@ -103,6 +105,18 @@ def test_a_variant_over_its_budget_is_rejected_alone_with_its_numbers(
     page = (folder / "report.html").read_text()
     assert rejected.reason.split(" (")[0].replace("<", "&lt;") in page
     assert "<svg" in page and "http" not in page
+
+
+@pytest.mark.parametrize(
+    ("serve", "served"), [("float", None), ("int8", "quantize.int8"), ("pruned", None)]
+)
+def test_hosts_get_an_accepted_variant_and_the_float_model_in_place_of_a_rejected_one(
+    compressed: CompressedNight, serve: str, served: str | None
+) -> None:
+    made_by = {**compressed.variants, "budgets": made(compressed.results["budgets"])}
+    choice = choose_served(compressed.night.store, serve, made_by)
+    assert choice.variant == (made_by[served] if served else None)
+    assert ("size: 1, limit 0.5" in choice.rejected) == (serve == "pruned")
 
 
 def test_other_budgets_judge_again_what_was_measured(compressed: CompressedNight) -> None:
