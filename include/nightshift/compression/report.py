@@ -61,7 +61,8 @@ def _ground(variants: Variants) -> str:
 def _verdicts(verdicts: Sequence[VariantVerdict]) -> Table:
     rows: list[list[Cell]] = []
     for verdict in verdicts:
-        badge = Badge(Verdict.PASSED, "accepted") if verdict.accepted else Badge(Verdict.FAILED)
+        good = verdict.accepted
+        badge = Badge(Verdict.PASSED, "accepted") if good else Badge(Verdict.FAILED, "rejected")
         rows.append([verdict.target, badge, *_limits(verdict), verdict.reason])
     columns = ("variant", "verdict", "size ratio", "metric lost", "latency ratio", "why rejected")
     return Table(columns, rows, "Value and limit; a value without limit has no budget.")
@@ -71,7 +72,7 @@ def _limits(verdict: VariantVerdict) -> list[Cell]:
     shown: list[Cell] = [None, None, None]
     for place, judgement in enumerate(verdict.judgements[:3]):
         if judgement.measured is not None:
-            limit = "" if judgement.limit is None else f" (<= {judgement.limit:g})"
+            limit = "" if judgement.limit is None else f" (<=\N{NO-BREAK SPACE}{judgement.limit:g})"
             shown[place] = f"{judgement.measured:.4g}{limit}"
     return shown
 
@@ -92,10 +93,11 @@ def _compared(
             points.append(_point(variant.target, variant.measured, floats, metric, accepted=fine))
     columns = (
         *("model", "bytes", "of float", "gzip bytes", "of float", str(metric), "lost"),
-        *("log loss", "other class", "one row, p50 ms", "of float", "peak MB"),
+        *("log loss", "other class", "time of float", "peak MB"),
     )
     caption = (
-        "Other class: share of rows given to another class than by the float TFLite model. "
+        "Lost: against the float TFLite model, negative where better. Other class: share of rows "
+        "given to another class than by that model. Time: median of one row, one thread. "
         f"Peak: memory that loading the model and asking for {BATCH} rows adds to a process."
     )
     figure = trade_off_figure([point for point in points if point], str(metric))
@@ -119,10 +121,9 @@ def _compared_row(name: str, ours: Measured, floats: Measured, metric: Metric) -
         ours.gzip_size,
         round(ours.gzip_size / floats.gzip_size, 4),
         _rounded(ours.scores.of(metric)),
-        None if drop is None else f"{drop:+.5f}",
+        _rounded(drop),
         _rounded(ours.scores.log_loss),
         f"{ours.disagreement:.2%}",
-        _milliseconds(mine.p50_ms),
         round(mine.p50_ms / theirs.p50_ms, 3),
         round(ours.peak_bytes / 1e6, 2),
     ]
