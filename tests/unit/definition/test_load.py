@@ -53,6 +53,13 @@ def test_the_shipped_flights_pipeline_is_valid() -> None:
     assert load_pipeline("flights").window.days == 90
 
 
+def test_the_shipped_fashion_pipeline_is_valid() -> None:
+    definition = load_pipeline("fashion")
+    assert definition.features["image"].shape == (28, 28, 1)
+    assert len(definition.label.classes) == 10
+    assert definition.main_metric == "accuracy"
+
+
 def test_a_typo_names_the_field(toy: Path) -> None:
     edit(toy, window={"days": 3, "holdout_dys": 1})
     message = error_of("toy")
@@ -114,3 +121,40 @@ def test_a_missing_file_is_named(toy: Path) -> None:
 
 def test_an_unknown_pipeline_lists_the_known_ones(toy: Path) -> None:
     assert "Known pipelines: ['toy']" in error_of("elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("features", "words"),
+    [
+        ({"a": "image"}, "an image has a shape: [height, width, channels], nothing else has"),
+        ({"a": {"type": "float", "shape": [2, 2, 1]}}, "nothing else has"),
+        ({"a": {"type": "image", "shape": [2, 0, 1]}}, "shape [2, 0, 1] must be positive"),
+        ({"a": {"type": "image", "shape": [2, 2]}}, "features.a.shape.2: is missing"),
+    ],
+)
+def test_images_and_nothing_else_have_a_shape(
+    toy: Path, features: dict[str, object], words: str
+) -> None:
+    edit(toy, features=features)
+    assert words in error_of("toy")
+
+
+CLASSES = {"name": "y", "column": "y", "classes": ["cat", "dog", "bird"]}
+
+
+def test_classes_are_judged_by_what_classes_have(toy: Path) -> None:
+    edit(toy, label=CLASSES)
+    assert "auc ranks two classes; with label.classes use accuracy" in error_of("toy")
+    accuracy = [{"metric": "accuracy", "floor": 0.5}]
+    stopping = {"early_stopping": {"monitor": "auc"}}
+    edit(toy, label=CLASSES, gates=accuracy, training=stopping)
+    assert "with label.classes monitor loss or accuracy" in error_of("toy")
+    edit(toy, label=CLASSES, gates=accuracy)
+    assert load_pipeline("toy").label.classes == ("cat", "dog", "bird")
+
+
+def test_a_label_is_of_one_kind(toy: Path) -> None:
+    edit(toy, label={**CLASSES, "above": 3})
+    assert "give either above or classes" in error_of("toy")
+    edit(toy, label={**CLASSES, "classes": ["cat", "cat"]})
+    assert "classes must be two or more different names" in error_of("toy")
