@@ -18,6 +18,8 @@ class Runtime(StrEnum):
     ML = "ml"
     VALIDATION = "validation"
     TOOLS = "tools"
+    TENSORBOARD = "tensorboard"
+    """Only for looking at what trainings recorded; no step runs in it."""
 
 
 def lock_file(runtime: Runtime) -> Path:

@@ -17,6 +17,7 @@ from nightshift.command import (
     retraining,
     seeding,
     stack,
+    tensorboard,
     testing,
 )
 from nightshift.command.display import errors
@@ -35,6 +36,7 @@ Retrains TensorFlow models every night on Airflow, and releases the good ones.
   ./nightshift status               what runs, which version is live
   ./nightshift retrain flights --night 2013-08-31
   ./nightshift rollback flights     back to the version before
+  ./nightshift tensorboard flights  how training went
   ./nightshift down                 stop everything; data stays
 
 [bold]A pipeline of your own[/bold]
@@ -92,6 +94,7 @@ app.command(rich_help_panel=_START)(stack.logs)
 app.command(rich_help_panel=_WORK)(seeding.seed)
 app.command(rich_help_panel=_WORK)(retraining.retrain)
 app.command(rich_help_panel=_WORK)(releases.rollback)
+app.command(rich_help_panel=_WORK)(tensorboard.tensorboard)
 app.command(rich_help_panel=_AUTHOR)(pipelines.new)
 app.command(rich_help_panel=_AUTHOR)(pipelines.check)
 app.command(rich_help_panel=_AUTHOR)(testing.test)

@@ -17,11 +17,14 @@ from nightshift.stack.settings import StackSettings, current_settings
 RUNTIMES = ("airflow", "ml", "validation")
 """What the stack needs beside ``tools``, which this command itself runs in."""
 _OVERLAYS = {"testing": "ml"}
+_ON_DEMAND = ("tensorboard",)
+"""Built by the one command that needs it."""
 
 
 def build(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUNTIME]…", help="Which; default: all.")
+        list[str] | None,
+        typer.Argument(metavar="[RUNTIME]…", help="Which; default: all but tensorboard."),
     ] = None,
 ) -> None:
     """Build the runtimes without starting anything. What is built and current is left alone.
@@ -33,9 +36,10 @@ def build(
       NIGHTSHIFT_RUNTIMES=/opt/runtimes ./nightshift build ml validation
     """
     known = (*RUNTIMES, *_OVERLAYS)
-    if unknown := sorted(set(names or ()) - set(known)):
+    there = (*known, *_ON_DEMAND)
+    if unknown := sorted(set(names or ()) - set(there)):
         raise BadDefinitionError(
-            f"There is no runtime {', '.join(unknown)}. There are: {', '.join(known)}."
+            f"There is no runtime {', '.join(unknown)}. There are: {', '.join(there)}."
         )
     settings = current_settings()
     ensure_runtimes(settings, tuple(names or known))

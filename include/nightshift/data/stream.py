@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -31,11 +32,19 @@ class FileStream:
     """
 
     def __init__(self, snapshot: Snapshot, folder: Path) -> None:
+        self._snapshot, self._folder = snapshot, folder
         self._bucket = Bucket(snapshot.bucket)
-        self._folder = folder
         self._keep = sum(file.size for file in snapshot.files) <= KEPT_BYTES
         self._locks: dict[str, threading.Lock] = {}
         folder.mkdir(parents=True, exist_ok=True)
+
+    def again(self) -> FileStream:
+        """A stream of the same files with connections and locks of its own: for a forked process.
+
+        Copies that stay are shared: each is complete once it has its name.
+        """
+        own = self._folder / str(os.getpid())
+        return FileStream(self._snapshot, self._folder if self._keep else own)
 
     def read(self, files: Sequence[PinnedFile]) -> Iterator[tuple[PinnedFile, Path]]:
         """Each file with its local copy, which is there until the next one is asked for.
@@ -66,7 +75,7 @@ class FileStream:
         path = self._folder / f"{file.sha256}.parquet"
         with self._locks.setdefault(file.sha256, threading.Lock()):
             if not path.exists():
-                partial = path.with_suffix(".part")
+                partial = path.with_suffix(f".{os.getpid()}.part")
                 download_file(self._bucket, file, partial)
                 partial.replace(path)
         return path

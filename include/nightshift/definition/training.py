@@ -81,6 +81,8 @@ class Training(Section):
     checkpoints: Checkpoints = Checkpoints()
     progress_timeout_seconds: Annotated[float, Field(gt=0)] = 300.0
     """A worker that finishes no step for this long is stuck: the job stops and is retried."""
+    profile: bool = True
+    """Record a profile of five steps of the first epoch for TensorBoard."""
     seed: int = 1
     parameters: dict[str, Scalar] = Field(default_factory=dict)
     """Handed to model.py as they are."""

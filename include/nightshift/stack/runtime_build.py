@@ -23,7 +23,14 @@ STAMP = ".lock-digest"
 
 _GIGABYTE = 10**9
 # Measured gigabytes on disk, with some air: a full disk is better found before than half-way.
-_NEEDED = {"tools": 0.5, "airflow": 1.0, "ml": 4.0, "validation": 3.5, "testing": 0.3}
+_NEEDED = {
+    "tools": 0.5,
+    "airflow": 1.0,
+    "ml": 4.0,
+    "validation": 3.5,
+    "testing": 0.3,
+    "tensorboard": 0.6,
+}
 _NO_NETWORK = (
     "dns error",
     "error sending request",

@@ -177,6 +177,11 @@ class RunTracker:
                 for k, v in row.items()
                 if k != "number" and v is not None
             ]
+        for row in result.facts.get("epochs_seen", ()):
+            step = int(row["number"])
+            metrics += [
+                Metric(f"train/{k}", float(v), now, step) for k, v in row.items() if k != "number"
+            ]
         for number, sample in enumerate(result.facts.get("system", ())):
             # The prefix is what MLflow's page of system metrics shows.
             metrics += [

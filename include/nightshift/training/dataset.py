@@ -50,6 +50,12 @@ class Batches:
         return self.order.steps
 
 
+def as_batch(examples: Examples) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """All rows as one batch, as the model takes it: inputs by name, and labels [rows, 1]."""
+    inputs = {name: tf.constant(_column(values)) for name, values in examples.inputs.items()}
+    return _as_inputs(inputs), tf.constant(examples.labels)[:, None]
+
+
 def from_memory(
     examples: Examples, order: Order, *, epochs: int, share: Share = ALL, start: Position = START
 ) -> Batches:

@@ -129,7 +129,7 @@ class EventLog(tf_keras.callbacks.Callback):
 
     def _write_gradients(self, batch: Batch, number: int) -> float:
         inputs, labels = batch
-        variables = self.model.trainable_variables
+        variables = [_local(variable) for variable in self.model.trainable_variables]
         with tf.GradientTape() as tape:
             losses = self.loss.call(labels, self.model(inputs, training=False))
             loss = tf.reduce_mean(losses)
@@ -168,6 +168,11 @@ def _earlier(folder: Path) -> list[dict[str, float]]:
 def _name(variable: Any) -> str:
     """A variable's name as a tag: without TensorFlow's ``:0``."""
     return re.sub(r":\d+$", "", variable.name)
+
+
+def _local(variable: Any) -> Any:
+    """This process's copy of a variable that a strategy has copied; only copies have gradients."""
+    return variable.values[0] if hasattr(variable, "values") else variable
 
 
 def _own_in_each_replica(variable: Any) -> bool:

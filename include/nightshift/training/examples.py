@@ -47,6 +47,12 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def every(self, step: int, most: int, start: int = 0) -> Examples:
+        """Every ``step``-th row from ``start`` on, at most so many; without the extras."""
+        at = slice(start, start + step * most, step)
+        inputs = {name: values[at] for name, values in self.inputs.items()}
+        return Examples(inputs, self.labels[at], {})
+
 
 @dataclass(frozen=True)
 class ExampleReader:

@@ -19,6 +19,7 @@ from nightshift.definition.training import Training
 from nightshift.errors import BadDefinitionError
 from nightshift.training.history import Epoch, stops_early
 from nightshift.training.order import Position
+from nightshift.training.profiled import steps_at_once
 
 if TYPE_CHECKING:
     from nightshift.training.checkpoint import CheckpointWriter, State
@@ -149,7 +150,8 @@ class Loop:
 
     def _advance(self) -> Told:
         self.callbacks.on_train_batch_begin(self._step)
-        count, told = self.engine.advance(self._step, self.steps - self._step)
+        most = steps_at_once(self.position, self.steps, profile=self.training.profile)
+        count, told = self.engine.advance(self._step, most)
         self._refuse_divergence(told.values["loss"], self._step + count)
         self.callbacks.on_train_batch_end(self._step + count - 1, dict(told.values))
         self.position = Position(self.position.epoch, self._step + count)

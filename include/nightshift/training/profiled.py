@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from nightshift.training.order import Position
+
 STEPS = 5
 _WARM = 20
 """Steps before them: the first ones fill caches and are like no other."""
@@ -11,3 +13,16 @@ def profiled_steps(steps: int) -> range:
     """The steps of the first epoch that a profile is taken of; few where the epoch is short."""
     first = min(_WARM, steps // 2)
     return range(first, min(first + STEPS, steps))
+
+
+def steps_at_once(position: Position, steps: int, *, profile: bool) -> int:
+    """How many steps may be computed together: to the profile's beginning or end, or all.
+
+    Args:
+        position: Where training is.
+        steps: In an epoch.
+        profile: Whether there is one.
+    """
+    profiled = profiled_steps(steps)
+    ends = (profiled.start, profiled.stop) if profile and position.epoch == 0 else ()
+    return min([end for end in ends if end > position.step] + [steps]) - position.step

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 from nightshift.data.pinned import PinnedFile, Snapshot, Split
 from nightshift.data.stream import FileStream
 from nightshift.definition.training import Training
-from nightshift.training.examples import ExampleReader, Examples, concatenate, no_rows
+from nightshift.training.examples import (
+    ExampleReader,
+    Examples,
+    concatenate,
+    first_rows,
+    no_rows,
+)
 from nightshift.training.features import FeatureStatistics, compute_statistics
 from nightshift.training.keep import cells_of, fits_in_memory
 from nightshift.training.order import Order, Position, Share, pool_rows_of
@@ -76,6 +82,14 @@ class TrainRows:
         if self.examples is not None:
             return from_memory(self.examples, order, epochs=end, share=part, start=first)
         return from_files(self.reader, self._copies, order, epochs=end, share=part, start=first)
+
+    def sample(self, rows: int) -> Examples:
+        """A few rows to look at: from the whole part where it is in memory, else its beginning."""
+        if self.examples is not None:
+            return self.examples.every(max(1, len(self.examples) // rows), rows)
+        first = next(number for number, count in enumerate(self.file_rows) if count)
+        kept, _ = first_rows(self.reader.batches(self._copies([first])), rows)
+        return self.reader.examples(concatenate(kept))
 
     def _copies(self, numbers: Sequence[int]) -> Iterable[tuple[PinnedFile, Path]]:
         return self.stream.read([self.files[n] for n in numbers])

@@ -32,12 +32,14 @@ from nightshift.training.checkpoint import (
     remove_finished,
 )
 from nightshift.training.cluster import cluster_of
+from nightshift.training.events import Recording
 from nightshift.training.examples import ExampleReader, Examples, concatenate, first_rows
 from nightshift.training.features import FeatureStatistics
 from nightshift.training.history import Epoch, stops_early
 from nightshift.training.job import Job
 from nightshift.training.lean_import import import_tensorflow
 from nightshift.training.rows import TrainRows, survey
+from nightshift.training.system_usage import SystemUsage
 from nightshift.tuning.best import with_best_parameters
 
 if TYPE_CHECKING:
@@ -75,6 +77,13 @@ def run(context: StepContext) -> StepOutcome:
         BadDefinitionError: model.py is wrong, or its model diverges.
         WorkerLostError: A process of the job died or stood still.
     """
+    with SystemUsage() as usage:
+        outcome = _trained(context)
+    outcome.facts["system"] = usage.samples
+    return outcome
+
+
+def _trained(context: StepContext) -> StepOutcome:
     tuned, laps = with_best_parameters(context), _Laps()
     request = context.request
     training = request.section("training", Training)
@@ -108,6 +117,7 @@ def run(context: StepContext) -> StepOutcome:
         facts={
             "epochs": history,
             "tuned": tuned,
+            **_recording(context).facts(),
             "rows": data.rows.count,
             "holdout_rows": data.holdout_rows,
             "in_memory": data.rows.examples is not None,
@@ -137,8 +147,10 @@ def _read(snapshot: Snapshot, reader: ExampleReader, context: StepContext) -> _D
 
 
 def _train_here(context: StepContext, training: Training, data: _Data, laps: _Laps) -> _Trained:
+    from nightshift.training.dataset import as_batch
     from nightshift.training.devices import strategy_here, use_precision
     from nightshift.training.fit import fit, scope_of
+    from nightshift.training.objective import loss_of
 
     strategy = strategy_here(training)
     use_precision(training.precision)
@@ -149,17 +161,21 @@ def _train_here(context: StepContext, training: Training, data: _Data, laps: _La
     state = _state(context, data.checkpoint)
     batches = data.rows.batches(training, start=state.position if state else None)
     writer = CheckpointWriter(context.store, context.request, training.checkpoints, context.log)
+    sample = as_batch(data.rows.sample(training.global_batch_size))
+    recording = _recording(context)
     try:
-        epochs = fit(
-            model,
-            batches,
-            training,
-            label,
-            context.log,
-            strategy=strategy,
-            writer=writer,
-            resume=state,
-        )
+        with recording.callbacks(sample, loss_of(label), profile=training.profile) as callbacks:
+            epochs = fit(
+                model,
+                batches,
+                training,
+                label,
+                context.log,
+                strategy=strategy,
+                writer=writer,
+                resume=state,
+                callbacks=callbacks,
+            )
     finally:
         writer.close()
     laps.end("fit")
@@ -191,6 +207,10 @@ def _train_on_cluster(
     model = _plain(request.folder, data, training, state.model)
     laps.end("build")
     return _Trained(model, state.history)
+
+
+def _recording(context: StepContext) -> Recording:
+    return Recording(context.store.bucket, context.request, context.work / "events", context.log)
 
 
 def _over(state: State, training: Training) -> bool:

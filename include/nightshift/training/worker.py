@@ -10,7 +10,8 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,8 @@ from nightshift.steps.lifeline import die_with_parent
 from nightshift.storage.s3 import artifact_bucket
 from nightshift.training.beats import Beats
 from nightshift.training.checkpoint import CheckpointWriter, State, read_checkpoint
-from nightshift.training.examples import ExampleReader
+from nightshift.training.events import Recording
+from nightshift.training.examples import ExampleReader, Examples
 from nightshift.training.job import Beat, Job, Role, Task
 from nightshift.training.lean_import import import_tensorflow
 from nightshift.training.order import Position, Share
@@ -86,6 +88,9 @@ class _Trainer:
         self.reader = ExampleReader(features, job.request.section("label", Label))
         self.state = self._state()
         self.start = self.state.position if self.state else Position()
+        self.sample: Examples | None = None
+        """Rows to take gradients of for TensorBoard; a chief whose variables are elsewhere has
+        none."""
 
     def _state(self) -> State | None:
         if self.job.resume is None:
@@ -136,11 +141,25 @@ class _Trainer:
         self.beats.enter("training", lambda: Position(*divmod(before + computed(), steps)))
         log = LOG if writer else logging.getLogger("nightshift.silent")
         try:
-            with refusals():
-                Loop(engine, steps, training, log, writer=writer).run(self.state)
+            with refusals(), ExitStack() as recorded:
+                callbacks = recorded.enter_context(self.recorded()) if writer else []
+                loop = Loop(engine, steps, training, log, writer=writer, callbacks=callbacks)
+                loop.run(self.state)
         finally:
             if writer:
                 writer.close()
+
+    @contextmanager
+    def recorded(self) -> Iterator[list[tf_keras.callbacks.Callback]]:
+        """What records this training for TensorBoard."""
+        from nightshift.training.dataset import as_batch
+        from nightshift.training.objective import loss_of
+
+        recording = Recording(self.store.bucket, self.job.request, self.folder / "events", LOG)
+        sample = as_batch(self.sample) if self.sample else None
+        loss = loss_of(self.reader.label)
+        with recording.callbacks(sample, loss, profile=self.job.training.profile) as callbacks:
+            yield callbacks
 
 
 class _Member(_Trainer):
@@ -155,6 +174,8 @@ class _Member(_Trainer):
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
         training = self.job.training
         rows = self.rows(training.workers)
+        if self.role.index == 0:
+            self.sample = rows.sample(training.global_batch_size)
         with refusals(), strategy.scope():
             learner = self.learner()
         share = Share(self.role.index, training.workers)

@@ -7,9 +7,8 @@ they were fitted on, as a night's holdout lies after its train days. The holdout
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nightshift.data.pinned import Snapshot, Split
 from nightshift.data.stream import FileStream
@@ -18,36 +17,22 @@ from nightshift.training.examples import ExampleReader, Examples, concatenate
 from nightshift.training.features import FeatureStatistics
 from nightshift.training.rows import TrainRows, survey
 
-if TYPE_CHECKING:
-    from nightshift.definition.training import Training
-    from nightshift.training.dataset import Batches
-
 
 @dataclass(frozen=True)
 class Material:
     """Attributes:
-    train: Rows of the days that are fitted on.
+    rows: Of the days that are fitted on.
     statistics: Of those days alone.
     validation: Rows of the last days.
     """
 
-    train: TrainRows
+    rows: TrainRows
     statistics: Mapping[str, FeatureStatistics]
     validation: Examples
 
-    @property
-    def reader(self) -> ExampleReader:
-        """How rows are read."""
-        return self.train.reader
-
-    @property
-    def rows(self) -> int:
-        """Rows with a label on the days that are fitted on."""
-        return self.train.count
-
-    def batches(self, training: Training) -> Batches:
-        """The rows to fit on, in the order that training has."""
-        return self.train.batches(training)
+    def in_another_process(self) -> Material:
+        """The same for a forked process: connections to the lake are not shared."""
+        return replace(self, rows=replace(self.rows, stream=self.rows.stream.again()))
 
 
 def parted(snapshot: Snapshot, share: float) -> Snapshot:
@@ -78,9 +63,8 @@ def parted(snapshot: Snapshot, share: float) -> Snapshot:
 
 
 def read_material(snapshot: Snapshot, reader: ExampleReader, share: float, work: Path) -> Material:
-    """Download and read both parts (raises BadDataError as training does)."""
+    """Read both parts (raises BadDataError as training does)."""
     halves = parted(snapshot, share)
-    train, statistics = survey(halves, reader, work / "train")
+    rows, statistics = survey(halves, reader, work / "train")
     later = FileStream(halves, work / "validation").read(halves.split(Split.HOLDOUT))
-    validation = reader.examples(concatenate(reader.batches(later)))
-    return Material(train, statistics, validation)
+    return Material(rows, statistics, reader.examples(concatenate(reader.batches(later))))

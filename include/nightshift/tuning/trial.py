@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -80,12 +81,13 @@ def _fit(
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     seed_everything(training.seed)
-    label = material.reader.label
+    label = material.rows.reader.label
     model = build_model(folder, material.statistics, training.parameters, len(label.classes))
     silent = logging.getLogger("nightshift.trial")
     silent.setLevel(logging.ERROR)
     judge = _judge(material, pipe)
-    fit(model, material.batches(training), training, label, silent, callbacks=[judge])
+    rows = material.in_another_process().rows
+    fit(model, rows.batches(training), training, label, silent, callbacks=[judge])
 
 
 def _judge(material: Material, pipe: Connection) -> tf_keras.callbacks.Callback:
@@ -103,30 +105,23 @@ def _judge(material: Material, pipe: Connection) -> tf_keras.callbacks.Callback:
     return Judge()
 
 
-def _measure(model: tf_keras.Model, material: Material):  # type: ignore[no-untyped-def]
+def _measure(model: tf_keras.Model, material: Material) -> Callable[[], float]:
     """A function that gives the mean loss over the rows to judge by."""
-    import numpy as np
     import tensorflow as tf
 
+    from nightshift.training.dataset import as_batch
     from nightshift.training.objective import loss_of
 
-    loss = loss_of(material.reader.label)
+    loss = loss_of(material.rows.reader.label)
     rows = material.validation
+    starts = range(0, len(rows), _ROWS_AT_ONCE)
 
     @tf.function(reduce_retracing=True)
-    def total(inputs, labels):  # type: ignore[no-untyped-def]
+    def total(inputs: dict[str, tf.Tensor], labels: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(loss.call(labels, model(inputs, training=False)))
 
-    def part(values: np.ndarray, start: int) -> tf.Tensor:
-        cut = values[start : start + _ROWS_AT_ONCE]
-        cut = cut.astype(np.float32) if cut.dtype == np.uint8 else cut
-        return tf.constant(cut[:, None] if cut.ndim == 1 else cut)
-
     def measure() -> float:
-        summed = 0.0
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            inputs = {name: part(values, start) for name, values in rows.inputs.items()}
-            summed += float(total(inputs, part(rows.labels, start)))
-        return summed / len(rows)
+        parts = (as_batch(rows.every(1, _ROWS_AT_ONCE, start)) for start in starts)
+        return sum(float(total(inputs, labels)) for inputs, labels in parts) / len(rows)
 
     return measure

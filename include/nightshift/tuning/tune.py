@@ -47,7 +47,7 @@ def run(context: StepContext) -> StepOutcome:
         material = reading.result()
     context.log.info(
         "%d rows to fit on, the %d of the last days to judge by",
-        material.rows,
+        material.rows.count,
         len(material.validation),
     )
     with SystemUsage() as usage:
@@ -63,6 +63,7 @@ def _alone(context: StepContext) -> Training:
         "cluster": Cluster.LOCAL,
         "workers": 1,
         "parameter_servers": 0,
+        "profile": False,
     }
     return training.model_copy(update=alone)
 
