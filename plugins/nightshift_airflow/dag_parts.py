@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import Param
 
 from nightshift.definition import PipelineDefinition
+from nightshift_airflow.training_form import training_params
 
 RETRIES: dict[str, Any] = {
     "retries": 3,
@@ -64,4 +65,5 @@ def night_params(definition: PipelineDefinition) -> dict[str, Param]:
             description="Pin the lake anew and make every artifact again, beside the old ones. "
             "For a night whose data was repaired.",
         ),
+        **training_params(definition),
     }

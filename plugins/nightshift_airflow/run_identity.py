@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightshift.definition import PipelineDefinition
 from nightshift.errors import BadDefinitionError
+from nightshift_airflow.training_form import with_training
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -42,7 +43,7 @@ class RunIdentity:
         run = context["dag_run"]
         by = f"{run.dag_id}/{run.run_id}"
         return cls(
-            definition=_with_window(definition, params.get("window")),
+            definition=with_training(_with_window(definition, params.get("window")), params),
             night=_night(params.get("night"), context.get("data_interval_start"), definition),
             nonce=run.run_id if params.get("force") else "",
             by=by,

@@ -48,3 +48,45 @@ def test_a_window_overrides_the_definition_and_keeps_the_holdout() -> None:
     assert identity(night="2013-08-31", window=30).definition.window.days == 30
     with pytest.raises(BadDefinitionError, match="more than the holdout's 7 days"):
         identity(night="2013-08-31", window=7)
+
+
+def test_the_form_overrides_how_the_model_is_fitted() -> None:
+    training = identity(
+        night="2013-08-31",
+        strategy="multi_worker",
+        workers=2,
+        epochs=7,
+        precision="mixed_bfloat16",
+        early_stopping=2,
+        learning_rate=0.01,
+    ).definition.training
+    assert (training.strategy, training.workers, training.epochs) == ("multi_worker", 2, 7)
+    assert (training.precision, training.learning_rate) == ("mixed_bfloat16", 0.01)
+    assert training.early_stopping is not None
+    assert (training.early_stopping.patience, training.early_stopping.monitor) == (2, "loss")
+
+
+def test_an_empty_form_trains_as_the_definition_says() -> None:
+    form = {name: None for name in ("strategy", "workers", "epochs", "early_stopping", "seed")}
+    assert identity(night="2013-08-31", **form).definition == load_pipeline("flights")
+
+
+def test_a_strategy_brings_the_roles_that_it_needs() -> None:
+    served = identity(night="2013-08-31", strategy="parameter_server", workers=2)
+    assert served.definition.training.parameter_servers == 1
+    assert identity(night="2013-08-31", early_stopping=0).definition.training.early_stopping is None
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"workers": 3}, r"strategy 'single' has one worker \(given: 3\)"),
+        ({"strategy": "many"}, r"strategy: .*'single', 'mirrored'.*\(given: 'many'\)"),
+        ({"epochs": 0}, r"epochs: .*greater than or equal to 1 \(given: 0\)"),
+        ({"strategy": "mirrored", "workers": 2, "cluster": "ray"}, "cluster 'ray' runs strategy"),
+        ({"strategy": "mirrored", "workers": 9, "global_batch_size": 8}, "without a row"),
+    ],
+)
+def test_values_that_do_not_fit_are_named(form: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadDefinitionError, match=words):
+        identity(night="2013-08-31", **form)

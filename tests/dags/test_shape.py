@@ -52,7 +52,7 @@ def test_every_task_has_links_and_retries(retrain: DAG) -> None:
 
 
 def test_the_form_is_typed_and_described(retrain: DAG) -> None:
-    for name in ("night", "window", "force"):
+    for name in ("night", "window", "force", "strategy", "workers", "epochs", "early_stopping"):
         param = retrain.params.get_param(name)
         assert param.description
         assert param.schema["type"]

@@ -60,9 +60,9 @@ def _validate(fields: dict[str, Any], folder: Path) -> PipelineDefinition:
     try:
         definition = PipelineDefinition.model_validate({**fields, "folder": folder})
     except ValidationError as error:
-        lines = [f"  {_where(e['loc'])}: {_expected(e)}" for e in error.errors()]
+        lines = explained(error)
         raise BadDefinitionError(
-            f"{shown} has {len(lines)} error(s):\n" + "\n".join(lines),
+            f"{shown} has {len(lines)} error(s):\n" + "\n".join(f"  {line}" for line in lines),
             file=shown,
             fields=[_where(e["loc"]) for e in error.errors()],
         ) from None
@@ -73,6 +73,11 @@ def _validate(fields: dict[str, Any], folder: Path) -> PipelineDefinition:
             file=shown,
         )
     return definition
+
+
+def explained(error: ValidationError) -> list[str]:
+    """One line per wrong field: its place, and what was expected."""
+    return [f"{_where(e['loc'])}: {_expected(e)}" for e in error.errors()]
 
 
 def _where(location: tuple[int | str, ...]) -> str:

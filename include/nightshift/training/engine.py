@@ -63,10 +63,15 @@ class Learner:
             rows: Of the whole global batch.
             replicas: That share it.
         """
+        counted = None
+        if replicas > 1:
+            inputs, labels, counted = _never_empty(inputs, labels)
         with tf.GradientTape() as tape:
             predicted = self.model(inputs, training=True)
             # One number per row; Keras' own reduction would weigh each replica's mean alike.
             losses = self._loss.call(labels, predicted)
+            if counted is not None:
+                losses *= counted
             penalty = tf.add_n(self.model.losses) if self.model.losses else tf.constant(0.0)
             share = tf.reduce_sum(losses) / tf.cast(rows, losses.dtype) + penalty / replicas
         weights = self.model.trainable_variables
@@ -76,9 +81,9 @@ class Learner:
             # lengths cannot be gathered: added up as a whole table they can.
             gradients = [g if g is None else tf.convert_to_tensor(g) for g in gradients]
         self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-        self._mean.update_state(losses + penalty)
+        self._mean.update_state(losses + penalty, sample_weight=counted)
         for metric in self.metrics[1:]:
-            metric.update_state(labels, predicted)
+            metric.update_state(labels, predicted, sample_weight=counted)
 
     def begin_epoch(self) -> None:
         """Forget the metrics of the epoch before."""
@@ -198,6 +203,22 @@ class GraphEngine:
             return wish
         total = self._strategy.reduce("SUM", self._strategy.run(tf.identity, args=(wish,)), None)
         return total // self._replicas
+
+
+def _never_empty(inputs: Inputs, labels: tf.Tensor) -> tuple[Inputs, tf.Tensor, tf.Tensor]:
+    """A share with at least one row, and how much each row counts, float32 [rows].
+
+    The last batch of an epoch can have fewer rows than there are replicas. A replica without one
+    gets a row of zeros that counts nothing, for a mean over no rows is no number.
+    """
+    missing = tf.cast(tf.shape(labels)[0] == 0, tf.int32)
+
+    def filled(values: tf.Tensor) -> tf.Tensor:
+        shape = tf.concat([[missing], tf.shape(values)[1:]], 0)
+        return tf.concat([values, tf.zeros(shape, values.dtype)], 0)
+
+    counted = tf.concat([tf.ones_like(labels[:, 0]), tf.zeros([missing])], 0)
+    return {name: filled(values) for name, values in inputs.items()}, filled(labels), counted
 
 
 def _own_in_each_replica(variable: Any) -> bool:

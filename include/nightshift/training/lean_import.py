@@ -6,6 +6,7 @@ Neither is used here, and they are a fifth of the import's time in each of a nig
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ def import_tensorflow() -> None:
     """Import TensorFlow (and, inside it, tf_keras); afterwards pandas and SciPy import as ever."""
     with absent(*OPTIONAL):
         import tensorflow  # noqa: F401
+    # Strategies tell every all-reduce that they trace, several times over.
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)
 
 
 @contextmanager

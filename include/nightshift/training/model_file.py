@@ -49,9 +49,25 @@ def build_model(
     if not callable(build):
         raise BadDefinitionError(f"{shown} has no function 'build'; expected: {_SIGNATURE}.")
     with _named_errors(path, shown):
-        model = build(features, parameters)
+        model = _answering_in_float32(build(features, parameters))
     _check(model, features, classes, shown)
     return model
+
+
+def _answering_in_float32(model: Any) -> Any:
+    """The model, its last layer computing in float32 whatever the policy of the others.
+
+    Eight bits of precision are enough to learn with, not to rank by: under ``mixed_bfloat16`` a
+    sigmoid would know some hundred probabilities.
+    """
+    import tf_keras
+
+    mixed = tf_keras.mixed_precision.global_policy().compute_dtype != "float32"
+    if not mixed or not isinstance(model, tf_keras.Model) or OUTPUT not in model.output_names:
+        return model
+    last = model.get_layer(OUTPUT)
+    last._set_dtype_policy("float32")
+    return tf_keras.Model(model.inputs, last(last.input))
 
 
 def _load(path: Path, shown: str) -> ModuleType:

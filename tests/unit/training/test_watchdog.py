@@ -1,0 +1,86 @@
+"""Which process of a job holds the others up."""
+
+from __future__ import annotations
+
+from nightshift.training.job import Beat, Role, Task
+from nightshift.training.watchdog import Watchdog
+
+FIRST, SECOND, SERVER = Role(Task.WORKER, 0), Role(Task.WORKER, 1), Role(Task.PARAMETER_SERVER, 0)
+LIMIT = 60.0
+
+
+class Clock:
+    """Seconds, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def beat(step: int, phase: str = "training") -> Beat:
+    return Beat(phase=phase, step=step)
+
+
+def watchdog(*roles: Role) -> tuple[Watchdog, Clock]:
+    clock = Clock()
+    return Watchdog(roles, LIMIT, clock), clock
+
+
+def test_a_job_that_moves_is_well() -> None:
+    dog, clock = watchdog(FIRST, SECOND)
+    for second in range(300):
+        clock.now = float(second)
+        dog.hear(FIRST, beat(second))
+        dog.hear(SECOND, beat(second))
+        assert dog.stuck() is None
+
+
+def test_a_stopped_worker_is_named_though_all_stand_still() -> None:
+    dog, clock = watchdog(FIRST, SECOND)
+    dog.hear(FIRST, beat(7))
+    dog.hear(SECOND, beat(7))
+    for second in range(1, 62):
+        clock.now = float(second)
+        dog.hear(FIRST, beat(7))  # alive, and waiting for the other
+    stuck = dog.stuck()
+    assert stuck is not None
+    assert (stuck.role, stuck.beat.step) == (SECOND, 7)
+    assert stuck.how == "has been silent for 61 s (limit 60 s)"
+
+
+def test_a_worker_that_only_beats_is_named_by_its_steps() -> None:
+    dog, clock = watchdog(FIRST, SECOND)
+    for second in range(62):
+        clock.now = float(second)
+        dog.hear(FIRST, beat(8))
+        dog.hear(SECOND, beat(7))
+    stuck = dog.stuck()
+    assert stuck is not None
+    assert stuck.role == SECOND
+    assert stuck.how.startswith("finished no step for 61 s")
+
+
+def test_a_server_has_no_steps_but_must_be_heard() -> None:
+    dog, clock = watchdog(FIRST, SERVER)
+    for second in range(200):
+        clock.now = float(second)
+        dog.hear(FIRST, beat(second))
+        dog.hear(SERVER, beat(0, "serving"))
+    assert dog.stuck() is None
+    for second in range(200, 270):
+        clock.now = float(second)
+        dog.hear(FIRST, beat(second))
+    stuck = dog.stuck()
+    assert stuck is not None
+    assert stuck.role == SERVER
+
+
+def test_who_is_done_need_not_be_heard() -> None:
+    dog, clock = watchdog(FIRST, SECOND)
+    dog.hear(SECOND, beat(0, "done"))
+    for second in range(100):
+        clock.now = float(second)
+        dog.hear(FIRST, beat(second))
+    assert dog.stuck() is None
