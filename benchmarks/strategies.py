@@ -1,9 +1,9 @@
 """The same flights, seed and global batch by every strategy.
 
-``benchmarks/strategies [SEEDS]`` prints the losses of every epoch by ``single``, ``mirrored`` over
-two logical devices and ``multi_worker`` with 2 and 3 processes, their largest relative difference,
-and the holdout AUC of so many seeds (5) by ``single`` and by ``parameter_server``.
-"""
+``benchmarks/strategies [SEEDS [FIRST]]`` prints the losses of every epoch by ``single``,
+``mirrored`` over two logical devices and ``multi_worker`` with 2 and 3 processes, their largest
+relative difference, and the holdout AUC of so many seeds (5), from seed FIRST (1) on, by
+``single`` and by ``parameter_server``.
 
 from __future__ import annotations
 
