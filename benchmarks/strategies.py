@@ -4,6 +4,7 @@
 ``mirrored`` over two logical devices and ``multi_worker`` with 2 and 3 processes, their largest
 relative difference, and the holdout AUC of so many seeds (5), from seed FIRST (1) on, by
 ``single`` and by ``parameter_server``.
+"""
 
 from __future__ import annotations
 
