@@ -137,6 +137,8 @@ def disturbed(bench: Bench, head: RayNode, second: RayNode, machine: Machine, pa
     if failed.error is None or not lost_at:
         raise SystemExit("the node was lost and the step did not notice")
     facts = failed.error.facts
+    if machine.address not in failed.error.message:
+        raise SystemExit(f"the lost node is not named: {failed.error.message}")
     if not facts["step"]:
         raise SystemExit(f"the node was to be lost in mid-epoch: {facts}")
     print(f"    {failed.error.kind}: {failed.error.message}", flush=True)

@@ -170,6 +170,7 @@ def _runtime_environment(folder: Path) -> dict[str, Any]:
             # Plain lines, each of them, for the transcript.
             "RAY_COLOR_PREFIX": "0",
             "RAY_DEDUP_LOGS": "0",
+            "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
             "RAY_TRAIN_METRICS_ENABLED": "0",
         },
     }

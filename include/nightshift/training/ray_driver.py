@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nightshift.errors import ErrorKind, NightshiftError, StepError
+from nightshift.errors import NightshiftError, StepError, UnavailableError
 from nightshift.training.job import Job, Role, Task
 from nightshift.training.ray_cluster import JOB_FILE
 from nightshift.training.ray_transcript import Outcome, tell
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
 _WATCH_SECONDS = 1.0
+_GRACE_SECONDS = 5.0
+_LEAVING = threading.Lock()
 
 
 def main() -> int:
@@ -51,25 +53,32 @@ def _watch(job: Job) -> ActorHandle:
 
 
 def _observe(watch: ActorHandle) -> None:
-    """End the job once a worker foresaw its end or stands still."""
+    """End the job once a worker foresaw its end, broke, or stands still."""
     import ray
 
     while True:
         time.sleep(_WATCH_SECONDS)
-        error, stuck = ray.get([watch.foreseen.remote(), watch.stuck.remote()])
-        if error or stuck:
-            _leave(Outcome(error=error, lost=stuck))
+        error, stuck, broken = ray.get(
+            [watch.foreseen.remote(), watch.stuck.remote(), watch.broken.remote()]
+        )
+        if broken and not error:
+            # Whoever loses another worker says so first: give Ray the time to find it dead.
+            time.sleep(_GRACE_SECONDS)
+            broken = ray.get(watch.broken.remote())
+        if error or stuck or broken:
+            _leave(Outcome(error=error, lost=stuck or broken))
 
 
 def _train(job: Job, watch: ActorHandle) -> None:
     """Have Ray Train run the workers to their end.
 
     Raises:
-        NightshiftError: The cluster has no room, or Ray Train itself failed.
+        UnavailableError: The cluster has no room, takes nodes back, or Ray Train itself failed.
     """
     from ray.train import (
         ControllerError,
         FailureConfig,
+        PreemptionError,
         RunConfig,
         ScalingConfig,
         WorkerGroupError,
@@ -99,45 +108,38 @@ def _train(job: Job, watch: ActorHandle) -> None:
         trainer.fit()
     except WorkerGroupError as error:
         _leave(_blamed(error, watch))
+    except PreemptionError as error:
+        raise UnavailableError(
+            f"{job.request.pipeline}: the cluster takes nodes back ({error}). The job was stopped; "
+            "the retry goes on from the last checkpoint."
+        ) from error
     except ControllerError as error:
-        raise _no_room(job, error) from error
+        raise UnavailableError(_no_room(job, error)) from error
 
 
 def _blamed(error: Any, watch: ActorHandle) -> Outcome:
-    """Which of the failed workers is at fault: who foresaw it, who died, who broke first."""
+    """Which worker died: they report whatever else can happen to them."""
     import ray
-    from ray.exceptions import RayActorError
 
-    dead = [
-        rank
-        for rank, failure in error.worker_failures.items()
-        if isinstance(getattr(failure, "health_check_failure", failure), RayActorError)
-    ]
-    if foreseen := ray.get(watch.foreseen.remote()):
-        return Outcome(error=foreseen)
-    if dead:
-        role = Role(Task.WORKER, min(dead))
-        return Outcome(lost=ray.get(watch.lost.remote(role, "died")))
-    if broken := ray.get(watch.broken.remote()):
-        return Outcome(lost=broken)
-    rank, failure = next(iter(error.worker_failures.items()))
-    role = Role(Task.WORKER, rank)
-    return Outcome(lost=ray.get(watch.lost.remote(role, f"failed ({type(failure).__name__})")))
+    rank = min(error.worker_failures)
+    failure = error.worker_failures[rank]
+    failure = getattr(failure, "health_check_failure", failure)
+    how = f"died ({type(failure).__name__})"
+    return Outcome(lost=ray.get(watch.lost.remote(Role(Task.WORKER, rank), how)))
 
 
-def _no_room(job: Job, error: Exception) -> NightshiftError:
+def _no_room(job: Job, error: Exception) -> str:
     import ray
 
     free = ray.available_resources().get("CPU", 0.0)
     whole = ray.cluster_resources().get("CPU", 0.0)
-    found = NightshiftError(
+    nodes = sum(node["Alive"] for node in ray.nodes())
+    return (
         f"{job.request.pipeline}: Ray Train could not start {job.training.workers} workers, which "
-        f"take a CPU each: {free:g} of the cluster's {whole:g} CPUs are free on "
-        f"{sum(node['Alive'] for node in ray.nodes())} nodes. It is retried; if it stays so, add "
-        f"nodes or lower training.workers. ({str(error).splitlines()[-1]})"
+        f"take a CPU each: {free:g} of the cluster's {whole:g} CPUs, on {nodes} nodes, are free. "
+        "It is retried; if it stays so, add nodes or lower training.workers. "
+        f"({str(error).splitlines()[-1]})"
     )
-    found.kind = ErrorKind.UNAVAILABLE
-    return found
 
 
 def _end(outcome: Outcome) -> int:
@@ -147,6 +149,7 @@ def _end(outcome: Outcome) -> int:
 
 def _leave(outcome: Outcome) -> None:
     """Say how it ended and be gone: Ray ends the job's processes on all nodes with this one."""
+    _LEAVING.acquire()  # for good: who comes second waits for the end
     # A worker's last lines come by way of Ray's log monitor, which looks twice a second.
     time.sleep(2.0)
     tell(outcome)

@@ -93,7 +93,7 @@ class Transcript:
             return None
         return self._of_worker((match["pid"], match["ip"]), match["text"])
 
-    def _of_worker(self, mark: tuple[str, str | None], text: str) -> str:
+    def _of_worker(self, mark: tuple[str, str | None], text: str) -> str | None:
         if text.startswith(_WHO) and (who := _parsed(Who, text.removeprefix(_WHO))):
             self._roles[mark] = who.role
             return f"{who.role} is process {who.pid} on node {who.ip}"
@@ -101,7 +101,9 @@ class Transcript:
         unknown = f"process {mark[0]} on {mark[1] or 'the head node'}"
         return self._keep(self._roles.get(mark, unknown), text)
 
-    def _keep(self, role: str, text: str) -> str:
+    def _keep(self, role: str, text: str) -> str | None:
+        if not text.strip():
+            return None
         self.last.setdefault(role, deque(maxlen=LAST_LINES)).append(text)
         return f"{role}: {text}" if role else f"ray: {text}"
 

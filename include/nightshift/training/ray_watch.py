@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 from nightshift.errors import StepError
 from nightshift.training.job import Beat, Job, Role
 from nightshift.training.ray_transcript import Lost
 from nightshift.training.watchdog import Watchdog
+
+_SILENT_SECONDS = 3.0
+"""A worker beats once a second: of two that lost each other, the silent one is to blame."""
 
 
 class Watch:
@@ -19,7 +24,9 @@ class Watch:
         self._roles = job.roles
         self._dog = Watchdog(job.roles, job.training.progress_timeout_seconds)
         self._nodes: dict[Role, str] = {}
+        self._heard = dict.fromkeys(job.roles, time.monotonic())
         self._broken: dict[Role, str] = {}
+        self._lonely: dict[Role, str] = {}
 
     def join(self, role: Role, node: str) -> None:
         """Note on which node (its address) a role's process runs."""
@@ -27,11 +34,17 @@ class Watch:
 
     def hear(self, role: Role, beat: Beat) -> None:
         """Note a worker's beat."""
+        self._heard[role] = time.monotonic()
         self._dog.hear(role, beat)
 
     def broke(self, role: Role, how: str) -> None:
         """Note that a worker ends by an exception that it did not foresee."""
         self._broken.setdefault(role, how)
+
+    def lonely(self, role: Role, how: str) -> None:
+        """Note that a worker lost touch with another one; it cannot say with which."""
+        self._heard[role] = time.monotonic()
+        self._lonely.setdefault(role, how)
 
     def foreseen(self) -> StepError | None:
         """The error that a worker foresaw, if one did."""
@@ -44,8 +57,18 @@ class Watch:
         return self.lost(stuck.role, stuck.how) if stuck else None
 
     def broken(self) -> Lost | None:
-        """The worker that was first to break, if one did."""
-        return next((self.lost(role, how) for role, how in self._broken.items()), None)
+        """The worker to blame for exceptions, if there were any."""
+        if self._broken:
+            return self.lost(*next(iter(self._broken.items())))
+        if not self._lonely:
+            return None
+        first, how = next(iter(self._lonely.items()))
+        others = [role for role in self._roles if role not in self._lonely]
+        longest = min(others, key=lambda role: self._heard[role], default=first)
+        silence = time.monotonic() - self._heard[longest]
+        if longest == first or silence < _SILENT_SECONDS:
+            return self.lost(first, f"lost touch with the others ({how})")
+        return self.lost(longest, f"is silent for {silence:.0f} s, {first} lost it ({how})")
 
     def lost(self, role: Role, how: str) -> Lost:
         """What is known of a role, for the person who reads how it was lost."""

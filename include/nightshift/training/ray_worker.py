@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
-import time
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,10 @@ from nightshift.training.ray_transcript import Who, tell
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-_GRACE_SECONDS = 5.0
+LOG = logging.getLogger("nightshift.training")
+
+# How every TensorFlow error begins that one worker gets because of another.
+_ABORTED = re.compile(r"Collective ops is aborted by: (.*)")
 
 
 def take_role(config: dict[str, Any]) -> None:
@@ -52,17 +56,27 @@ def take_role(config: dict[str, Any]) -> None:
             from nightshift.training.worker import work
 
             work(job, role, folder, report)
-    except NightshiftError as error:
-        foreseen = StepError(kind=error.kind, message=error.message, facts=error.facts)
-        ray.get(watch.hear.remote(role, Beat(phase="done", error=foreseen)))
-        raise
     except Exception as error:
+        _report_end(error, role, watch)
+        # The driver hears it and ends the job, this process too. Raised, it would end the others
+        # in a way that hides who was first.
+        threading.Event().wait()
+
+
+def _report_end(error: Exception, role: Role, watch: ActorHandle) -> None:
+    import ray
+
+    if isinstance(error, NightshiftError):
+        foreseen = StepError(kind=error.kind, message=error.message, facts=error.facts)
+        told = watch.hear.remote(role, Beat(phase="failed", error=foreseen))
+    elif lost := _ABORTED.search(str(error)):
+        LOG.warning("Lost touch with another worker: %s", lost[1])
+        told = watch.lonely.remote(role, lost[1])
+    else:
         traceback.print_exc()
-        # Whoever loses a peer breaks too: give Ray the time to say that the peer died.
-        time.sleep(_GRACE_SECONDS)
-        gist = (str(error).strip() or "no reason given").splitlines()[0]
-        ray.get(watch.broke.remote(role, f"broke: {type(error).__name__}: {gist}"))
-        raise
+        gist = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
+        told = watch.broke.remote(role, f"broke: {type(error).__name__}: {gist}")
+    ray.get(told)
 
 
 @contextmanager
@@ -100,5 +114,6 @@ def _log_to_standard_output() -> None:
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    # It tells every all-reduce that it traces, twice.
-    logging.getLogger("tensorflow").setLevel(logging.WARNING)
+    # One tells every all-reduce that it traces, twice; the other where it found its credentials.
+    for chatty in ("tensorflow", "botocore"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
