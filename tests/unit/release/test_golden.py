@@ -103,6 +103,15 @@ def test_every_output_counts(server: FixedAnswer) -> None:
     assert wrong is not None and "'b'" in wrong
 
 
+def test_of_several_classes_the_wrong_one_is_named(server: FixedAnswer) -> None:
+    golden = GOLDEN.model_copy(update={"outputs": {"probability": [[0.25, 0.75], [0.5, 0.5]]}})
+    assert server.check('{"outputs": [[0.25, 0.75], [0.5, 0.5]]}', golden=golden) is None
+    wrong = server.check('{"outputs": [[0.25, 0.75], [0.4, 0.6]]}', golden=golden)
+    assert wrong is not None and "row 1, value 0, of 'probability': served 0.4" in wrong
+    wrong = server.check('{"outputs": [0.25, 0.75]}', golden=golden)
+    assert wrong is not None and "2 values instead of 4" in wrong
+
+
 def test_a_refused_prediction_condemns_the_version(server: FixedAnswer) -> None:
     wrong = server.check('{"error": "signature not found"}', status=400)
     assert wrong is not None and "signature not found" in wrong
