@@ -10,6 +10,9 @@ from nightshift.training.job import Beat, Role, Task
 
 SILENCE_SECONDS = 10.0
 """A process beats once a second: one that has been silent for so long is stopped or starved."""
+STARTING_SECONDS = 120.0
+"""Importing TensorFlow and meeting the others may take so long, whatever a step may take."""
+_WORKING = frozenset({"training", "serving"})
 
 
 @dataclass
@@ -71,11 +74,11 @@ class Watchdog:
         """
         now = self._clock()
         awake = {r: h for r, h in self._heard.items() if h.beat.phase != "done"}
-        silent = {r: h for r, h in awake.items() if now - h.at > self.timeout}
+        silent = {r: h for r, h in awake.items() if now - h.at > self._limit(h)}
         waiting = {
             r: h
             for r, h in awake.items()
-            if r.task is not Task.PARAMETER_SERVER and now - h.advanced > self.timeout
+            if r.task is not Task.PARAMETER_SERVER and now - h.advanced > self._limit(h)
         }
         if not silent and not waiting:
             return None
@@ -87,4 +90,8 @@ class Watchdog:
             how = f"finished no step for {now - heard.advanced:.0f} s"
         else:
             how = f"has been silent for {now - heard.at:.0f} s"
-        return Stuck(role, heard.beat, f"{how} (limit {self.timeout:g} s)")
+        return Stuck(role, heard.beat, f"{how} (limit {self._limit(heard):g} s)")
+
+    def _limit(self, heard: _Heard) -> float:
+        working = heard.beat.phase in _WORKING
+        return self.timeout if working else max(self.timeout, STARTING_SECONDS)

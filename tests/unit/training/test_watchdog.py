@@ -77,6 +77,18 @@ def test_a_server_has_no_steps_but_must_be_heard() -> None:
     assert stuck.role == SERVER
 
 
+def test_a_process_may_take_long_to_start() -> None:
+    dog, clock = watchdog(FIRST, SECOND)
+    for second in range(int(LIMIT) + 30):
+        clock.now = float(second)
+        dog.hear(FIRST, beat(0, "starting"))
+    assert dog.stuck() is None
+    clock.now = 121.0
+    stuck = dog.stuck()
+    assert stuck is not None
+    assert stuck.role == SECOND
+
+
 def test_who_is_done_need_not_be_heard() -> None:
     dog, clock = watchdog(FIRST, SECOND)
     dog.hear(SECOND, beat(0, "done"))
