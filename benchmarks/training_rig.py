@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -84,7 +85,8 @@ class Rig:
 
 @contextmanager
 def rig(window: int = 90) -> Iterator[Rig]:
-    """A rig whose server and files go when the block ends."""
+    """A rig whose server and files go when the block ends, also by SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with (
         tempfile.TemporaryDirectory(prefix="nightshift-benchmark-") as folder,
         SeaweedServer(Path(folder)).start() as server,
