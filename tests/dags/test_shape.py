@@ -42,11 +42,8 @@ def test_heavy_steps_share_a_pool(retrain: DAG) -> None:
 
 def test_every_task_has_links_and_retries(retrain: DAG) -> None:
     for task in retrain.tasks:
-        assert {link.name for link in task.operator_extra_links} == {
-            "Report",
-            "Artifact",
-            "MLflow run",
-        }
+        links = {link.name for link in task.operator_extra_links} - {"TensorBoard"}
+        assert links == {"Report", "Artifact", "MLflow run"}
         assert task.retries == 3
         assert task.retry_exponential_backoff
 

@@ -64,6 +64,7 @@ class EventLog(tf_keras.callbacks.Callback):
         self._wanted = profile
         self._profiled = range(0)
         self._profiling = False
+        self._mark: Any = None
         self._epoch = 0
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
@@ -83,12 +84,20 @@ class EventLog(tf_keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Begin the profile at its first step."""
-        if self._epoch == 0 and batch in self._profiled and not self._profiling:
+        if self._epoch or batch not in self._profiled:
+            return
+        if not self._profiling:
             self._profiling = True
             tf.profiler.experimental.start(str(self.folder))
+        # By this mark the profile's pages know where a step begins.
+        self._mark = tf.profiler.experimental.Trace("train", step_num=batch, _r=1)
+        self._mark.__enter__()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """End the profile after its last step."""
+        if self._mark:
+            self._mark.__exit__(None, None, None)
+            self._mark = None
         if self._profiling and batch + 1 >= self._profiled.stop:
             self._end_profile()
 

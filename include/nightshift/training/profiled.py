@@ -16,7 +16,7 @@ def profiled_steps(steps: int) -> range:
 
 
 def steps_at_once(position: Position, steps: int, *, profile: bool) -> int:
-    """How many steps may be computed together: to the profile's beginning or end, or all.
+    """How many steps may be computed together: all up to the profile, then one by one, then all.
 
     Args:
         position: Where training is.
@@ -24,5 +24,6 @@ def steps_at_once(position: Position, steps: int, *, profile: bool) -> int:
         profile: Whether there is one.
     """
     profiled = profiled_steps(steps)
-    ends = (profiled.start, profiled.stop) if profile and position.epoch == 0 else ()
-    return min([end for end in ends if end > position.step] + [steps]) - position.step
+    if not profile or position.epoch or position.step >= profiled.stop:
+        return steps - position.step
+    return max(1, profiled.start - position.step)

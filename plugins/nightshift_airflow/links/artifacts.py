@@ -44,4 +44,15 @@ class RunLink(BaseOperatorLink):
         return str(getattr(operator, "run_url", ""))
 
 
+class TensorBoardLink(BaseOperatorLink):
+    """What the training recorded: its files, and the command that shows them."""
+
+    name = "TensorBoard"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Address of the recording's page, or nothing."""
+        return str(getattr(operator, "tensorboard_url", ""))
+
+
 STEP_LINKS: tuple[Any, ...] = (ReportLink(), ArtifactLink(), RunLink())
+TRAIN_LINKS: tuple[Any, ...] = (*STEP_LINKS, TensorBoardLink())

@@ -16,10 +16,14 @@ from nightshift.steps.contract import StepRequest
 from nightshift_airflow.hooks.cluster import RayClusterHook
 from nightshift_airflow.hooks.storage import StorageHook
 from nightshift_airflow.hooks.tracking import MlflowHook
+from nightshift_airflow.links.artifacts import TRAIN_LINKS
 from nightshift_airflow.operators.step import StepOperator, references
+from nightshift_airflow.routes.addresses import recording_page
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from nightshift.steps.contract import StepResult
 
 
 class SnapshotOperator(StepOperator):
@@ -54,7 +58,18 @@ class TrainOperator(StepOperator):
     """Fit the model and export it with its serving signature."""
 
     spec = catalog.TRAIN
+    operator_extra_links = TRAIN_LINKS
     ui_color = "#fff3e0"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.tensorboard_url = ""
+
+    def _show(self, result: StepResult) -> None:
+        super()._show(result)
+        recorded = result.facts.get("tensorboard")
+        if recorded:
+            self.tensorboard_url = recording_page(recorded)
 
     def further_environment(self, request: StepRequest) -> dict[str, str]:
         """Where the Ray cluster is, if the training is to run on one."""

@@ -17,5 +17,10 @@ def artifact_page(uri: str) -> str:
     return f"{PREFIX}/artifacts/{quote(_key(uri))}"
 
 
+def recording_page(uri: str) -> str:
+    """Where a browser sees what a training recorded for TensorBoard."""
+    return f"{PREFIX}/recordings/{quote(_key(uri))}"
+
+
 def _key(uri: str) -> str:
     return uri.removeprefix("s3://").partition("/")[2]

@@ -21,6 +21,9 @@ __all__ = ["PREFIX", "objects_app"]
 # Only what steps publish: never the release log, pins or another bucket.
 _ARTIFACT = re.compile(r"^[a-z][a-z0-9_]*/artifacts/[a-z_]+/[0-9a-f]+$")
 _OBJECT = re.compile(r"^[a-z][a-z0-9_]*/artifacts/[a-z_]+/[0-9a-f]+/[0-9a-f]+/[\w./ %=-]+$")
+_RECORDING = re.compile(
+    r"^(?P<pipeline>[a-z][a-z0-9_]*)/runs/(?P<night>[0-9-]+)/tensorboard/[0-9a-f]+$"
+)
 # A report is data: it may style itself, but runs as nobody and asks no other address.
 _POLICY = (
     "sandbox allow-scripts; default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
@@ -35,6 +38,7 @@ def objects_app() -> FastAPI:
     )
     app.add_api_route("/objects/{key:path}", show_object, methods=["GET"])
     app.add_api_route("/artifacts/{key:path}", show_artifact, methods=["GET"])
+    app.add_api_route("/recordings/{key:path}", show_recording, methods=["GET"])
     app.add_exception_handler(UnavailableError, _unavailable)
     return app
 
@@ -79,6 +83,30 @@ def show_artifact(key: str) -> HTMLResponse:
         "pre{background:#f4f4f5;color:#18181b;padding:1rem;overflow:auto}</style>"
         f"<h1>{html.escape(kind)} <small>{html.escape(name)}</small></h1>"
         f"<table>{rows}</table><h2>Manifest</h2><pre>{facts}</pre>"
+    )
+    return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
+
+
+def show_recording(key: str) -> HTMLResponse:
+    """What a training recorded for TensorBoard: its files, and the command that shows them."""
+    match = _RECORDING.match(key)
+    if not match:
+        raise HTTPException(404, "Expected <pipeline>/runs/<night>/tensorboard/<key>.")
+    bucket = _store().bucket
+    rows = "".join(
+        f"<tr><td>{html.escape(found.key.removeprefix(key + '/'))}</td><td>{found.size:,}</td></tr>"
+        for found in bucket.list(f"{key}/")
+    )
+    command = f"./nightshift tensorboard {match['pipeline']} --night {match['night']}"
+    page = (
+        "<!doctype html><meta charset=utf-8><title>TensorBoard</title>"
+        "<style>body{font:15px system-ui;margin:2rem;max-width:70rem}td{padding:.2rem 1rem}"
+        "pre{background:#f4f4f5;color:#18181b;padding:1rem;overflow:auto}</style>"
+        f"<h1>{html.escape(match['pipeline'])} <small>{html.escape(match['night'])}</small></h1>"
+        "<p>TensorBoard runs where you are, not here. It shows curves, histograms, the graph and a "
+        f"profile after:</p><pre>{html.escape(command)}</pre>"
+        f"<p>It reads these files of <code>s3://{html.escape(bucket.name)}/{html.escape(key)}"
+        f"</code>:</p><table>{rows or '<tr><td>none yet</td></tr>'}</table>"
     )
     return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
 
