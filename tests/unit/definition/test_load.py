@@ -158,3 +158,16 @@ def test_a_label_is_of_one_kind(toy: Path) -> None:
     assert "give either above or classes" in error_of("toy")
     edit(toy, label={**CLASSES, "classes": ["cat", "cat"]})
     assert "classes must be two or more different names" in error_of("toy")
+
+
+def test_a_search_changes_parameters_that_are_there(toy: Path) -> None:
+    edit(toy, tuning={"space": {"learnig_rate": {"low": 0.001, "high": 0.1}}})
+    assert "tuning.space.learnig_rate: there is no such parameter; there are learning_rate" in (
+        error_of("toy")
+    )
+
+
+def test_a_search_can_try_the_pipelines_own_parameters(toy: Path) -> None:
+    edit(toy, tuning={"space": {"global_batch_size": {"choices": [32, 64]}}})
+    message = error_of("toy")
+    assert "tuning.space.global_batch_size: the value in 'training', 256, is not among" in message
