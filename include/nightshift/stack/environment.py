@@ -16,6 +16,8 @@ MLFLOW_BUCKET = "mlflow"
 BUCKETS = (ARTIFACT_BUCKET, LAKE_BUCKET, MLFLOW_BUCKET)
 REGION = "us-east-1"
 PIPELINES = "NIGHTSHIFT_PIPELINES"
+STUDIES = "NIGHTSHIFT_STUDIES"
+"""Database of the searches' studies; without it they are journals in S3."""
 
 
 def pools(settings: StackSettings) -> dict[str, int]:
@@ -126,6 +128,8 @@ def airflow_environment(settings: StackSettings) -> dict[str, str]:
         **s3_environment(settings),
         S3_CONNECTION: s3_connection(settings),
         MLFLOW_CONNECTION: mlflow_connection(settings),
+        # Beside MLflow's own: one machine, one file. Where workers have several, S3 has them.
+        STUDIES: f"sqlite:///{settings.data / 'mlflow' / 'optuna.db'}",
         "AIRFLOW_HOME": str(home),
         **_airflow_core(settings, address),
         **_airflow_pace(),
