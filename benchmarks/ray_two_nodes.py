@@ -8,6 +8,7 @@ one unplugged in mid-epoch, started again, and the step retried.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -166,6 +167,8 @@ def refused(bench: Bench, head: RayNode) -> None:
 
 def main() -> None:
     """Measure, print a table, fail where a loss differs or an epoch was trained twice."""
+    # Ended early it must clean up all the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with (
         machines() as (first, other),
         tempfile.TemporaryDirectory() as folder,

@@ -100,10 +100,9 @@ def _train(job: Job, watch: ActorHandle) -> None:
             ),
         ),
     )
-    # Others' jobs may hold the room for a while; sooner than the workers would count as silent.
-    os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(
-        0.8 * job.training.progress_timeout_seconds
-    )
+    # Others' jobs may hold the room for a while.
+    timeout = job.training.progress_timeout_seconds
+    os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(timeout)
     try:
         trainer.fit()
     except WorkerGroupError as error:

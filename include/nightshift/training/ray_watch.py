@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from nightshift.errors import StepError
 from nightshift.training.job import Beat, Job, Role
@@ -18,23 +19,31 @@ class Watch:
 
     Args:
         job: The job.
+        clock: Seconds that only go forward.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, clock: Callable[[], float] = time.monotonic) -> None:
+        self.job = job
+        self._clock = clock
         self._roles = job.roles
-        self._dog = Watchdog(job.roles, job.training.progress_timeout_seconds)
+        self._timeout = job.training.progress_timeout_seconds
+        # Until all have joined: the cluster may have no room for a while (Ray Train waits for
+        # one timeout), then processes start.
+        self._dog = Watchdog(job.roles, 2 * self._timeout, clock)
         self._nodes: dict[Role, str] = {}
-        self._heard = dict.fromkeys(job.roles, time.monotonic())
+        self._heard = dict.fromkeys(job.roles, clock())
         self._broken: dict[Role, str] = {}
         self._lonely: dict[Role, str] = {}
 
     def join(self, role: Role, node: str) -> None:
         """Note on which node (its address) a role's process runs."""
         self._nodes[role] = node
+        if len(self._nodes) == len(self._roles):
+            self._dog = Watchdog(self._roles, self._timeout, self._clock)
 
     def hear(self, role: Role, beat: Beat) -> None:
         """Note a worker's beat."""
-        self._heard[role] = time.monotonic()
+        self._heard[role] = self._clock()
         self._dog.hear(role, beat)
 
     def broke(self, role: Role, how: str) -> None:
@@ -43,7 +52,7 @@ class Watch:
 
     def lonely(self, role: Role, how: str) -> None:
         """Note that a worker lost touch with another one; it cannot say with which."""
-        self._heard[role] = time.monotonic()
+        self._heard[role] = self._clock()
         self._lonely.setdefault(role, how)
 
     def foreseen(self) -> StepError | None:
@@ -65,7 +74,7 @@ class Watch:
         first, how = next(iter(self._lonely.items()))
         others = [role for role in self._roles if role not in self._lonely]
         longest = min(others, key=lambda role: self._heard[role], default=first)
-        silence = time.monotonic() - self._heard[longest]
+        silence = self._clock() - self._heard[longest]
         if longest == first or silence < _SILENT_SECONDS:
             return self.lost(first, f"lost touch with the others ({how})")
         return self.lost(longest, f"is silent for {silence:.0f} s, {first} lost it ({how})")

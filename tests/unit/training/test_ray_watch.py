@@ -9,25 +9,28 @@ import pytest
 
 from nightshift.errors import ErrorKind, StepError
 from nightshift.steps.contract import StepRequest
-from nightshift.training import ray_watch
 from nightshift.training.job import Beat, Job, Role, Task
 from nightshift.training.ray_watch import Watch
 
+TIMEOUT = 300.0
 FIRST, SECOND = Role(Task.WORKER, 0), Role(Task.WORKER, 1)
 
 
 @pytest.fixture
-def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def seconds() -> list[float]:
     """A clock that the test turns."""
-    now = [100.0]
-    monkeypatch.setattr(ray_watch.time, "monotonic", lambda: now[0])
-    return now
+    return [100.0]
 
 
 @pytest.fixture
 def watch(seconds: list[float]) -> Watch:
     """Two workers in epoch 3, on a node each."""
-    training = {"strategy": "multi_worker", "cluster": "ray", "workers": 2}
+    training = {
+        "strategy": "multi_worker",
+        "cluster": "ray",
+        "workers": 2,
+        "progress_timeout_seconds": TIMEOUT,
+    }
     request = StepRequest(
         step="train",
         pipeline="small",
@@ -37,7 +40,7 @@ def watch(seconds: list[float]) -> Watch:
         parameters={"training": training},
         folder=Path("small"),
     )
-    watch = Watch(Job(request=request, files={}, statistics={}, file_rows=()))
+    watch = Watch(Job(request=request, files={}, statistics={}, file_rows=()), lambda: seconds[0])
     for role in (FIRST, SECOND):
         watch.join(role, f"10.0.0.{role.index + 2}")
         watch.hear(role, Beat(phase="training", epoch=2, step=7))
@@ -75,6 +78,20 @@ def test_where_all_still_speak_the_one_that_lost_touch_is_named(watch: Watch) ->
     assert lost is not None
     assert lost.role == FIRST
     assert "lost touch with the others (Connection reset by peer)" in lost.how
+
+
+def test_a_cluster_without_room_is_no_worker_that_stands_still(
+    watch: Watch, seconds: list[float]
+) -> None:
+    waiting = Watch(watch.job, lambda: seconds[0])
+    waiting.join(FIRST, "10.0.0.2")
+    seconds[0] += 1.5 * TIMEOUT
+    assert waiting.stuck() is None
+    waiting.join(SECOND, "10.0.0.3")
+    seconds[0] += 1.5 * TIMEOUT
+    stuck = waiting.stuck()
+    assert stuck is not None
+    assert "silent" in stuck.how
 
 
 def test_what_a_worker_foresaw_is_told_as_it_said_it(watch: Watch) -> None:
