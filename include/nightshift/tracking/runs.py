@@ -73,6 +73,8 @@ class RunTracker:
 
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        # Two lines for each run that ends: a search ends dozens.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         from mlflow import MlflowClient
 
         return MlflowClient(tracking_uri=self.server, registry_uri=self.server)

@@ -30,14 +30,14 @@ def log_trials(
         client: MLflow.
         night: The night's run.
         prefix: Of the night's pins.
-        facts: Of the tune step: ``study`` and ``trials``, each a
+        facts: Of the tune step: ``study``, ``best_trial`` (its number) and ``trials``, each a
             :class:`nightshift.tuning.result.TrialResult` as JSON.
     """
     runs = _TrialRuns(bucket, client, night, f"{prefix}/trials/{facts['study']}", facts["study"])
     made = runs.made()
     for trial in facts["trials"]:
         run_id = runs.pinned(trial, made)
-        _log(client, run_id, trial, best=trial["parameters"] == facts["best"])
+        _log(client, run_id, trial, best=trial["number"] == facts["best_trial"])
 
 
 @dataclass(frozen=True)

@@ -35,22 +35,23 @@ class SystemUsage:
         self._thread = threading.Thread(target=self._watch, name="usage", daemon=True)
 
     def __enter__(self) -> Self:
-        self._sample()  # the first percentages are since the machine's start: thrown away
-        self.samples.clear()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-        self._sample()
 
     def _watch(self) -> None:
+        # psutil counts from a thread's call to its next one: the first has nothing to count from.
+        self._sample()
+        self.samples.clear()
         while not self._over.wait(self._every):
             self._sample()
             if len(self.samples) > MOST_SAMPLES:
                 del self.samples[::2]
                 self._every *= 2
+        self._sample()
 
     def _sample(self) -> None:
         memory = psutil.virtual_memory()

@@ -145,6 +145,7 @@ def _outcome(
         facts={
             "study": study.study_name,
             "best": best.parameters,
+            "best_trial": best.number,
             "trials": told,
             "system": usage.samples,
         },
