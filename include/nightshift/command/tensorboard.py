@@ -24,6 +24,7 @@ from nightshift.errors import BadDefinitionError, UnavailableError
 from nightshift.runtimes import Runtime, python_of
 from nightshift.stack.environment import base_environment
 from nightshift.stack.settings import StackSettings, current_settings
+from nightshift.steps.lifeline import die_with_parent
 from nightshift.storage.s3 import Bucket
 
 NEWEST_NIGHTS = 10
@@ -123,6 +124,8 @@ def _folder(settings: StackSettings, pipeline: str) -> Path:
 
 def _serve(settings: StackSettings, recordings: Recordings, port: int) -> None:
     address = f"http://127.0.0.1:{port}/"
+    for sign in (signal.SIGINT, signal.SIGTERM):  # also where a shell starts it in the background
+        signal.signal(sign, signal.default_int_handler)
     log = recordings.folder.with_name(f"{recordings.pipeline}.log")
     process = _start(settings, recordings.folder, port, log)
     try:
@@ -139,7 +142,8 @@ def _serve(settings: StackSettings, recordings: Recordings, port: int) -> None:
 
 
 def _start(settings: StackSettings, folder: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
-    # Not of the stack: it may run while the stack goes down, and ends with this command.
+    # Not of the stack: it may run while the stack goes down, and ends with this command, however
+    # that one ends.
     environment = base_environment(settings, Runtime.TENSORBOARD)
     with log.open("wb") as output:
         return subprocess.Popen(
@@ -152,6 +156,7 @@ def _start(settings: StackSettings, folder: Path, port: int, log: Path) -> subpr
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - no other thread runs here
             env={"HOME": os.environ.get("HOME", "/"), **environment},
         )
 
