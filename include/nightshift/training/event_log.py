@@ -12,6 +12,7 @@ some milliseconds each, and an epoch of a night takes less than half a second.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -34,6 +35,8 @@ MOST_VALUES = 100_000
 """Of one variable that a histogram counts; of a larger one evenly spaced ones."""
 MOST_GRAPH_BYTES = 16 * 2**20
 """Of a graph that is written; the page takes minutes over a larger one."""
+
+LOG = logging.getLogger("nightshift.step")
 
 Batch = tuple[Mapping[str, Any], Any]
 
@@ -76,7 +79,7 @@ class EventLog(tf_keras.callbacks.Callback):
             # To read such a variable is a sum over all workers, and only one of them asks.
             self.batch = None
         if self.batch is not None:
-            self._write_graph(self.batch[0])
+            self._look(self._write_graph, self.batch[0])
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Remember which epoch it is."""
@@ -110,7 +113,8 @@ class EventLog(tf_keras.callbacks.Callback):
         for variable in self.model.trainable_variables:
             self._histogram(f"weights/{_name(variable)}", variable.numpy(), number)
         if self.batch is not None:
-            told["gradient_norm"] = self._write_gradients(self.batch, number)
+            norm = self._look(self._write_gradients, self.batch, number)
+            told |= {} if norm is None else {"gradient_norm": norm}
         for name, value in told.items():
             self._add(scalar_pb(f"epoch/{name}", value), number)
         self.epochs.append({"number": number, **told})
@@ -128,6 +132,16 @@ class EventLog(tf_keras.callbacks.Callback):
     def _end_profile(self) -> None:
         self._profiling, self._profiled = False, range(0)
         tf.profiler.experimental.stop()
+
+    def _look(self, write: Callable[..., float | None], *arguments: Any) -> float | None:
+        """Write what needs the model to compute; a model that cannot is trained all the same."""
+        try:
+            return write(*arguments)
+        except Exception as error:  # a recording never stops a training
+            self.batch = None
+            first = str(error).strip().partition("\n")[0]
+            LOG.warning("TensorBoard gets no gradients: %s: %s", type(error).__name__, first)
+            return None
 
     def _write_graph(self, inputs: Mapping[str, Any]) -> None:
         specs = {n: tf.TensorSpec([None, *v.shape[1:]], v.dtype) for n, v in inputs.items()}

@@ -116,3 +116,14 @@ def test_looking_changes_nothing(
 def test_a_resumed_training_goes_on_with_what_it_recorded(tmp_path: Path) -> None:
     (tmp_path / EPOCHS_FILE).write_text('[{"number": 1, "learning_rate": 0.5}]')
     assert EventLog(tmp_path, None, loss_of(LABEL)).epochs == [{"number": 1, "learning_rate": 0.5}]
+
+
+def test_a_model_that_cannot_be_looked_at_is_trained_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    inputs, labels = as_batch(examples(64))
+    log = EventLog(tmp_path, ({"colour": inputs["colour"]}, labels), loss_of(LABEL))
+    trained(tmp_path / "work", log)
+    log.close()
+    assert "TensorBoard gets no gradients: " in caplog.text
+    assert [epoch["number"] for epoch in log.epochs] == [1, 2]
