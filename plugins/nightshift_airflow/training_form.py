@@ -85,7 +85,7 @@ def with_training(definition: PipelineDefinition, params: Mapping[str, Any]) -> 
     try:
         changed = Training.model_validate(fields)
     except ValidationError as error:
-        lines = "\n".join(f"  {line}" for line in explained(error))
+        lines = "\n".join(f"  {line}" for line in explained(error, "training"))
         raise BadDefinitionError(
             f"{definition.pipeline}: the trigger form's training fields do not fit:\n{lines}\n"
             "Trigger the run again with other values; empty fields are as pipeline.yaml says.",

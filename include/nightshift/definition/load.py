@@ -75,9 +75,14 @@ def _validate(fields: dict[str, Any], folder: Path) -> PipelineDefinition:
     return definition
 
 
-def explained(error: ValidationError) -> list[str]:
-    """One line per wrong field: its place, and what was expected."""
-    return [f"{_where(e['loc'])}: {_expected(e)}" for e in error.errors()]
+def explained(error: ValidationError, whole: str = "(whole file)") -> list[str]:
+    """One line per wrong field: its place, and what was expected.
+
+    Args:
+        error: What validation raised.
+        whole: Place of an error that is no single field's.
+    """
+    return [f"{_where(e['loc']) if e['loc'] else whole}: {_expected(e)}" for e in error.errors()]
 
 
 def _where(location: tuple[int | str, ...]) -> str:
