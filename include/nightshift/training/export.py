@@ -79,7 +79,7 @@ def write_warmup(folder: Path, model: str, requests: list[Mapping[str, np.ndarra
     Args:
         folder: The SavedModel.
         model: The name under which it is served.
-        requests: Inputs by feature, each as the signature takes it.
+        requests: Inputs by feature, each as the signature takes it; pixels may be uint8.
     """
     from tensorflow_serving.apis import prediction_log_pb2
 
@@ -92,5 +92,7 @@ def write_warmup(folder: Path, model: str, requests: list[Mapping[str, np.ndarra
             request.model_spec.name = model
             request.model_spec.signature_name = SIGNATURE
             for name, values in inputs.items():
-                request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
+                # Pixels are kept as bytes; a server refuses to load a model over a wrong type.
+                asked = values.astype("float32") if values.dtype == "uint8" else values
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(asked))
             writer.write(log.SerializeToString())

@@ -19,7 +19,7 @@ from nightshift.errors import BadDataError, BadDefinitionError
 from nightshift.training import saved_model
 from nightshift.training.dataset import from_files, from_memory
 from nightshift.training.examples import Examples, concatenate, rows_at_once
-from nightshift.training.export import export
+from nightshift.training.export import export, write_warmup
 from nightshift.training.features import FeatureStatistics, compute_statistics
 from nightshift.training.fit import fit, seed_everything
 from nightshift.training.golden import Golden, as_json, golden_rows, write_golden
@@ -215,6 +215,18 @@ def test_bytes_and_floats_are_answered_as_the_fitted_model_does(
     monkeypatch.setattr(saved_model, "PREDICTION_PIXELS", 7 * SIZE)  # seven rows at a time
     floats = images.astype(np.float32)
     np.testing.assert_allclose(predictor.predict({"image": floats}), direct, atol=1e-6)
+
+
+def test_warmup_requests_have_the_signatures_type(tmp_path: Path) -> None:
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    write_warmup(tmp_path, "images", [{"image": pixels(3)[0]}])
+    path = tmp_path / "assets.extra" / "tf_serving_warmup_requests"
+    (record,) = tf.data.TFRecordDataset(str(path))
+    log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+    sent = tf.make_ndarray(log.predict_log.request.inputs["image"])
+    assert sent.dtype == np.float32
+    assert np.array_equal(sent, pixels(3)[0])
 
 
 def test_golden_requests_hold_nested_numbers_that_lose_nothing(
