@@ -26,14 +26,11 @@ from nightshift.training.checkpoint import newest_checkpoint
 from nightshift.training.job import Job, WorkerLostError
 from nightshift.training.local_cluster import lost
 from nightshift.training.ray_address import configured_address
+from nightshift.training.ray_luggage import JOB_FILE, SAME_PACKAGES, expected_version
 from nightshift.training.ray_transcript import Outcome, Transcript
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
-
-JOB_FILE = "job.json"
-SAME_PACKAGES = ("tensorflow", "tf-keras", "numpy")
-"""What must have one version on all nodes for a job to give one result."""
 
 _CHATTY = (
     "ray.dashboard.modules.dashboard_sdk",
@@ -174,11 +171,6 @@ def _runtime_environment(folder: Path) -> dict[str, Any]:
             "RAY_TRAIN_METRICS_ENABLED": "0",
         },
     }
-
-
-def expected_version(package: str) -> str:
-    """The variable that tells the nodes which version of a package the step has."""
-    return f"NIGHTSHIFT_EXPECTED_{package.upper().replace('-', '_')}"
 
 
 # --- follow

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightshift.errors import NightshiftError, StepError, UnavailableError
 from nightshift.training.job import Job, Role, Task
-from nightshift.training.ray_cluster import JOB_FILE
+from nightshift.training.ray_luggage import JOB_FILE
 from nightshift.training.ray_transcript import Outcome, tell
 from nightshift.training.ray_watch import Watch
 from nightshift.training.ray_worker import take_role

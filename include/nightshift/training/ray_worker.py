@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightshift.errors import NightshiftError, StepError
 from nightshift.training.job import Beat, Job, Role, Task
-from nightshift.training.ray_cluster import SAME_PACKAGES, expected_version
+from nightshift.training.ray_luggage import SAME_PACKAGES, expected_version
 from nightshift.training.ray_transcript import Who, tell
 
 if TYPE_CHECKING:
