@@ -84,7 +84,11 @@ class Watchdog:
             return None
         mute = {r: h for r, h in awake.items() if now - h.at > min(SILENCE_SECONDS, self.timeout)}
         suspects = silent or mute or waiting
-        role = min(suspects, key=lambda r: (suspects[r].beat.epoch, suspects[r].beat.step))
+        # Equally far, the one not heard of for longest: a stopped process no longer beats.
+        role = min(
+            suspects,
+            key=lambda r: (suspects[r].beat.epoch, suspects[r].beat.step, suspects[r].at),
+        )
         heard = suspects[role]
         if role in waiting and role not in mute:
             how = f"finished no step for {now - heard.advanced:.0f} s"

@@ -124,12 +124,13 @@ def test_checkpoints_go_when_their_model_is_committed_and_no_others(store: Artif
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(
-    s3: S3, caplog: pytest.LogCaptureFixture
+    s3: S3, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from nightshift.storage.s3 import Bucket
 
-    nowhere = ArtifactStore(Bucket("no-such-bucket"))
-    writer = CheckpointWriter(nowhere, request(), Checkpoints(), LOG)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "no longer valid")
+    locked_out = ArtifactStore(Bucket(s3.artifacts.name))
+    writer = CheckpointWriter(locked_out, request(), Checkpoints(), LOG)
     writer.save(state(1))
     writer.close()
     assert "A checkpoint could not be written, training goes on" in caplog.text
