@@ -137,7 +137,7 @@ def main() -> None:
     with rig(DAYS) as bench:
         for size in millions:
             fill(bench, int(size * 1e6))
-            snapshot = bench.snapshot(night)
+            snapshot = bench.snapshot(night, nonce=str(size))
             found = train(bench, snapshot, night)
             ours, alone = reading(bench, snapshot)
             peaks.append(found["peak"])

@@ -51,9 +51,9 @@ class Rig:
         """Write the real flights up to the night."""
         seed(self.lake, last=NIGHT)
 
-    def snapshot(self, night: date = NIGHT) -> ArtifactRef:
-        """Pin the window."""
-        result = self.run(self.request(SNAPSHOT, self.definition, {}, night=night))
+    def snapshot(self, night: date = NIGHT, nonce: str = "") -> ArtifactRef:
+        """Pin the window; with another nonce anew, for a lake that was written again."""
+        result = self.run(self.request(SNAPSHOT, self.definition, {}, nonce, night))
         assert result.artifact is not None, result.error
         return result.artifact
 
