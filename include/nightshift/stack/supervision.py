@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 import xmlrpc.client
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -91,8 +92,7 @@ password={password}
 
 
 def _orphan_listener(settings: StackSettings) -> str:
-    environment = base_environment(settings, "tools")
-    pairs = ",".join(f"{name}={_value(value)}" for name, value in sorted(environment.items()))
+    pairs = _pairs(base_environment(settings, "tools"))
     python = settings.runtimes / "tools" / "bin" / "python"
     return f"""
 [eventlistener:orphans]
@@ -107,8 +107,7 @@ stderr_logfile_maxbytes=1MB
 
 
 def _program(settings: StackSettings, process: Process) -> str:
-    environment = {**base_environment(settings, process.runtime), **process.environment}
-    pairs = ",".join(f"{name}={_value(value)}" for name, value in sorted(environment.items()))
+    pairs = _pairs({**base_environment(settings, process.runtime), **process.environment})
     program, *arguments = process.command
     command = [str(settings.runtimes / process.runtime / "bin" / program), *arguments]
     return f"""
@@ -128,6 +127,10 @@ stdout_logfile={log_of(settings, process.name)}
 stdout_logfile_maxbytes=20MB
 stdout_logfile_backups=3
 """
+
+
+def _pairs(environment: Mapping[str, str]) -> str:
+    return ",".join(f"{name}={_value(value)}" for name, value in sorted(environment.items()))
 
 
 def _escaped(value: str) -> str:
