@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from nightshift.artifacts.manifest import ArtifactRef
+from nightshift.artifacts.manifest import ArtifactRef, Manifest
 from nightshift.errors import StepError
 
 if TYPE_CHECKING:
@@ -42,6 +42,30 @@ class StepRequest(BaseModel):
     def section(self, name: str, type_: type[T]) -> T:
         """One section of the definition as its typed model (any type pydantic can validate)."""
         return TypeAdapter(type_).validate_python(self.parameters[name])
+
+    def draft(self, kind: str, key: str, **told: Any) -> Manifest:
+        """The manifest, before its files, of something that this step commits.
+
+        Args:
+            kind: Kind of the artifact.
+            key: Its key: the request's own, or one derived from it.
+            told: ``metrics``, ``facts`` and ``reports``.
+        """
+        return Manifest(
+            pipeline=self.pipeline,
+            kind=kind,
+            key=key,
+            attempt=self.attempt,
+            files={},
+            inputs=self.inputs,
+            parameters=self.parameters,
+            code=self.code,
+            code_version=self.code_version,
+            by=self.by,
+            night=self.night.isoformat(),
+            created=datetime.now(UTC),
+            **told,
+        )
 
 
 class StepResult(BaseModel):

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 import traceback
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType, ModuleType
 
@@ -86,19 +85,9 @@ def _clean_up(step: ModuleType, context: StepContext) -> None:
 
 
 def _draft(request: StepRequest, kind: str, outcome: StepOutcome) -> Manifest:
-    return Manifest(
-        pipeline=request.pipeline,
-        kind=kind,
-        key=request.key,
-        attempt=request.attempt,
-        files={},
-        inputs=request.inputs,
-        parameters=request.parameters,
-        code=request.code,
-        code_version=request.code_version,
-        by=request.by,
-        night=request.night.isoformat(),
-        created=datetime.now(UTC),
+    return request.draft(
+        kind,
+        request.key,
         metrics=outcome.metrics,
         facts=outcome.facts,
         reports=outcome.reports,

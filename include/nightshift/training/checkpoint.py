@@ -14,7 +14,6 @@ import tempfile
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -206,19 +205,9 @@ def _bytes(state: State) -> bytes:
 
 def _draft(request: StepRequest, key: str, state: State) -> Manifest:
     last = state.history[-1] if state.history else None
-    return Manifest(
-        pipeline=request.pipeline,
-        kind=KIND,
-        key=key,
-        attempt=request.attempt,
-        files={},
-        inputs=request.inputs,
-        parameters=request.parameters,
-        code=request.code,
-        code_version=request.code_version,
-        by=request.by,
-        night=request.night.isoformat(),
-        created=datetime.now(UTC),
+    return request.draft(
+        KIND,
+        key,
         metrics={"loss": last.loss} if last else {},
         facts={"epoch": state.position.epoch, "step": state.position.step},
     )
