@@ -29,6 +29,7 @@ class SystemUsage:
     def __init__(self) -> None:
         self.samples: list[dict[str, Any]] = []
         self._every = _FIRST_EVERY
+        self._begun = threading.Event()
         self._over = threading.Event()
         self._processes: dict[int, psutil.Process] = {}
         self._nvidia = shutil.which("nvidia-smi")
@@ -36,6 +37,7 @@ class SystemUsage:
 
     def __enter__(self) -> Self:
         self._thread.start()
+        self._begun.wait()  # or a block that is short would be over before it is counted
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -44,7 +46,10 @@ class SystemUsage:
 
     def _watch(self) -> None:
         # psutil counts from a thread's call to its next one: the first has nothing to count from.
-        self._sample()
+        try:
+            self._sample()
+        finally:
+            self._begun.set()
         self.samples.clear()
         while not self._over.wait(self._every):
             self._sample()
