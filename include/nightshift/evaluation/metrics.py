@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from nightshift.evaluation.outcomes import ratio
+
 LOG_LOSS_EPSILON = 1e-7
 """Scores are held this far from 0 and 1, as Keras does: one sure error does not cost infinity."""
 
@@ -22,25 +24,71 @@ Array: TypeAlias = NDArray[Any]
 
 
 def auc(labels: Array, scores: Array) -> float | None:
-    """Area under the ROC curve: the chance that a random 1 scores above a random 0.
+    """Area under the ROC curve: the chance that a random 1 scores above a random 0, a tie counting
+    half (Hanley and McNeil 1982, "The meaning and use of the area under a ROC curve").
 
-    ``(R - p (p + 1) / 2) / (p n)``, with R the sum of the ranks of the p ones among all scores
-    (ties share their mean rank) and n the number of zeros: the Mann-Whitney U statistic over its
-    largest value (Hanley and McNeil 1982, "The meaning and use of the area under a ROC curve").
     Exact, unlike an interpolation over thresholds.
 
     Returns:
         None where all labels are the same, which leaves nothing to rank.
     """
-    ones, scores = _checked(labels, scores)
-    positives = int(ones.sum())
-    negatives = len(ones) - positives
-    if not positives or not negatives:
-        return None
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    mean_ranks = np.cumsum(counts) - (counts - 1) / 2
-    rank_sum = float(mean_ranks[place][ones].sum())
-    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
+    return _number(auc_of(*by_score(labels, scores)))
+
+
+def pr_auc(labels: Array, scores: Array) -> float | None:
+    """Area under the precision-recall curve, as average precision: the mean, over the rows with
+    label 1, of the precision at that row's score.
+
+    The curve goes in steps. A straight line between its points promises what no threshold gives
+    (Davis and Goadrich 2006, "The relationship between precision-recall and ROC curves"). TFMA and
+    Keras interpolate as those two propose, which lies below the steps, the more so the fewer ones
+    there are; TFMA's summation method ``majoring`` takes the steps.
+
+    Returns:
+        None where no label is 1, or every label is: then there is nothing to find.
+    """
+    return _number(pr_auc_of(*by_score(labels, scores)))
+
+
+def by_score(labels: Array, scores: Array) -> tuple[Array, Array]:
+    """How many rows with label 0, and with label 1, have each distinct score, lowest first; each of
+    shape [distinct scores]."""
+    ones, scores = checked(labels, scores)
+    distinct, place = np.unique(scores, return_inverse=True)
+    total = np.bincount(place, minlength=len(distinct))
+    hits = np.bincount(place[ones], minlength=len(distinct))
+    return total - hits, hits
+
+
+def auc_of(zeros: Array, ones: Array) -> NDArray[np.float64]:
+    """AUC from weighted counts by distinct score, lowest first.
+
+    Args:
+        zeros: Rows with label 0, shape [..., distinct scores].
+        ones: Rows with label 1, the same shape.
+
+    Returns:
+        Shape [...]; NaN where all labels are the same.
+    """
+    # As float64, in which whole numbers are exact up to 2**53: pairs are more than rows.
+    below = np.cumsum(zeros, axis=-1, dtype=np.float64) - zeros / 2
+    pairs = ones.sum(axis=-1, dtype=np.float64) * zeros.sum(axis=-1, dtype=np.float64)
+    return ratio((ones * below).sum(axis=-1), pairs)
+
+
+def pr_auc_of(zeros: Array, ones: Array) -> NDArray[np.float64]:
+    """Average precision from weighted counts by distinct score; arguments as :func:`auc_of`.
+
+    Returns:
+        Shape [...]; NaN where all labels are the same.
+    """
+    zeros, ones = np.flip(zeros, -1), np.flip(ones, -1)
+    hits = np.cumsum(ones, axis=-1, dtype=np.float64)
+    alarms = np.cumsum(zeros, axis=-1, dtype=np.float64)
+    # Where nothing scores as high no one is found either: such places add nothing.
+    found = ones * np.divide(hits, hits + alarms, out=np.zeros_like(hits), where=hits > 0)
+    positives, negatives = ones.sum(axis=-1), zeros.sum(axis=-1)
+    return np.where(negatives > 0, ratio(found.sum(axis=-1), positives), np.nan)
 
 
 def log_loss(labels: Array, scores: Array) -> float | None:
@@ -50,10 +98,10 @@ def log_loss(labels: Array, scores: Array) -> float | None:
         None where there are no rows.
     """
     if np.ndim(scores) > 1:
-        numbers, scores = _checked_classes(labels, scores)
+        numbers, scores = checked_classes(labels, scores)
         chance = scores[np.arange(len(numbers)), numbers]
     else:
-        ones, scores = _checked(labels, scores)
+        ones, scores = checked(labels, scores)
         chance = np.where(ones, scores, 1.0 - scores)
     if not len(chance):
         return None
@@ -69,10 +117,10 @@ def accuracy(labels: Array, scores: Array) -> float | None:
         None where there are no rows.
     """
     if np.ndim(scores) > 1:
-        numbers, scores = _checked_classes(labels, scores)
+        numbers, scores = checked_classes(labels, scores)
         right = scores.argmax(axis=1) == numbers
     else:
-        ones, scores = _checked(labels, scores)
+        ones, scores = checked(labels, scores)
         right = (scores >= THRESHOLD) == ones
     return float(right.mean()) if len(right) else None
 
@@ -87,7 +135,7 @@ def confusion(labels: Array, scores: Array) -> NDArray[np.int64]:
     Returns:
         Shape [classes, classes].
     """
-    numbers, scores = _checked_classes(labels, scores)
+    numbers, scores = checked_classes(labels, scores)
     classes = scores.shape[1]
     pairs = numbers * classes + scores.argmax(axis=1)
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
@@ -99,7 +147,7 @@ def roc(labels: Array, scores: Array) -> tuple[NDArray[np.float64], NDArray[np.f
     Raises:
         ValueError: All labels are the same.
     """
-    ones, scores = _checked(labels, scores)
+    ones, scores = checked(labels, scores)
     if ones.all() or not ones.any():
         raise ValueError("a ROC curve needs both labels")
     order = np.argsort(-scores, kind="stable")
@@ -114,7 +162,8 @@ def roc(labels: Array, scores: Array) -> tuple[NDArray[np.float64], NDArray[np.f
     )
 
 
-def _checked(labels: Array, scores: Array) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def checked(labels: Array, scores: Array) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Whether each label is 1, and the scores as float64; raises ValueError as all metrics do."""
     labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     if labels.shape != scores.shape or labels.ndim != 1:
         raise ValueError(
@@ -124,7 +173,8 @@ def _checked(labels: Array, scores: Array) -> tuple[NDArray[np.bool_], NDArray[n
     return labels == 1, scores
 
 
-def _checked_classes(labels: Array, scores: Array) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def checked_classes(labels: Array, scores: Array) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Classes' numbers, and the scores as float64; raises ValueError as all metrics do."""
     labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     if scores.ndim != 2 or labels.shape != scores.shape[:1]:
         raise ValueError(
@@ -139,6 +189,10 @@ def _checked_classes(labels: Array, scores: Array) -> tuple[NDArray[np.int64], N
             f"label {labels[strangers][0]} is no number of one of {scores.shape[1]} classes"
         )
     return numbers, scores
+
+
+def _number(value: NDArray[np.float64]) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _refuse_no_number(scores: NDArray[np.float64]) -> None:

@@ -12,8 +12,11 @@ from nightshift.evaluation.metrics import (
     LOG_LOSS_EPSILON,
     accuracy,
     auc,
+    auc_of,
     confusion,
     log_loss,
+    pr_auc,
+    pr_auc_of,
     roc,
 )
 
@@ -40,10 +43,30 @@ def test_auc_is_the_share_of_pairs_in_order(pairs: list[tuple[int, float]]) -> N
 def test_values_are_scikit_learns(pairs: list[tuple[int, float]]) -> None:
     labels, scores = _arrays(pairs)
     assert auc(labels, scores) == pytest.approx(sklearn.metrics.roc_auc_score(labels, scores))
+    precision = sklearn.metrics.average_precision_score(labels, scores)
+    assert pr_auc(labels, scores) == pytest.approx(precision)
     clipped = np.clip(scores.astype(float), LOG_LOSS_EPSILON, 1 - LOG_LOSS_EPSILON)
     assert log_loss(labels, scores) == pytest.approx(sklearn.metrics.log_loss(labels, clipped))
     hard = (scores >= 0.5).astype(int)
     assert accuracy(labels, scores) == pytest.approx(sklearn.metrics.accuracy_score(labels, hard))
+
+
+@given(rows, st.data())
+def test_a_weight_counts_a_row_so_often(
+    pairs: list[tuple[int, float]], data: st.DataObject
+) -> None:
+    labels, scores = _arrays(pairs)
+    often = st.lists(st.integers(0, 3), min_size=len(labels), max_size=len(labels))
+    weights = np.array([data.draw(often), data.draw(often)])
+    distinct = np.unique(scores)
+    zeros, ones = (
+        np.stack([[w[(scores == s) & (labels == label)].sum() for s in distinct] for w in weights])
+        for label in (0, 1)
+    )
+    for of, plain in ((auc_of, auc), (pr_auc_of, pr_auc)):
+        expected = [plain(labels.repeat(w), scores.repeat(w)) for w in weights]
+        given_ = [None if np.isnan(v) else pytest.approx(v) for v in of(zeros, ones)]
+        assert given_ == expected
 
 
 @given(rows)
@@ -57,6 +80,7 @@ def test_the_curve_encloses_the_area(pairs: list[tuple[int, float]]) -> None:
 def test_values_counted_by_hand() -> None:
     labels, scores = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])
     assert auc(labels, scores) == 0.75
+    assert pr_auc(labels, scores) == pytest.approx((1 / 1 + 2 / 3) / 2)
     assert accuracy(labels, scores) == 0.75
     assert log_loss(labels, scores) == pytest.approx(0.4723, abs=1e-4)
 
@@ -70,7 +94,9 @@ def test_one_sure_error_costs_a_finite_loss() -> None:
 
 
 def test_one_label_alone_ranks_nothing() -> None:
-    assert auc(np.array([1, 1]), np.array([0.2, 0.3])) is None
+    for label in (0, 1):
+        assert auc(np.array([label, label]), np.array([0.2, 0.3])) is None
+        assert pr_auc(np.array([label, label]), np.array([0.2, 0.3])) is None
 
 
 def test_no_rows_have_no_metrics() -> None:
@@ -79,7 +105,7 @@ def test_no_rows_have_no_metrics() -> None:
     assert accuracy(nothing, nothing) is None
 
 
-@pytest.mark.parametrize("metric", [auc, log_loss, accuracy, roc])
+@pytest.mark.parametrize("metric", [auc, pr_auc, log_loss, accuracy, roc])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_what_is_no_number_is_no_measurement(metric, bad: float) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match="1 of 3 scores are not finite"):
