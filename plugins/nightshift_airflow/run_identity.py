@@ -23,7 +23,7 @@ class RunIdentity:
         night: The last day of the window, in the pipeline's time zone.
         nonce: Empty, or the run's id where the form says ``force``: a cleared task of a forced
             run finds the artifacts of that run again.
-        by: The run's id, recorded in manifests.
+        by: The run, and the person who triggered it, recorded in manifests.
     """
 
     definition: PipelineDefinition
@@ -41,13 +41,18 @@ class RunIdentity:
         """
         params = dict(context.get("params") or {})
         run = context["dag_run"]
-        by = f"{run.dag_id}/{run.run_id}"
         return cls(
             definition=with_training(_with_window(definition, params.get("window")), params),
             night=_night(params.get("night"), context.get("data_interval_start"), definition),
             nonce=run.run_id if params.get("force") else "",
-            by=by,
+            by=run_by(run),
         )
+
+
+def run_by(run: Any) -> str:
+    """A DAG run as the record names it: its id and, where a person triggered it, the person."""
+    person = getattr(run, "triggering_user_name", None)
+    return f"{run.dag_id}/{run.run_id}" + (f" by {person}" if person else "")
 
 
 def _night(given: Any, interval_start: datetime | None, definition: PipelineDefinition) -> date:

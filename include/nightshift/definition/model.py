@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
+from nightshift.definition.card import CardTexts
 from nightshift.definition.compression import Compression, Target
 from nightshift.definition.section import Name, Section
 from nightshift.definition.training import Training, Tuning
@@ -200,6 +201,7 @@ class PipelineDefinition(Section):
     compression: Compression = Compression()
     gates: Annotated[tuple[GateRule, ...], Field(min_length=1)]
     release: Release = Release()
+    card: CardTexts = CardTexts()
     folder: Path = Field(exclude=True)
     """Where the pipeline's files lie on this machine; never part of a key."""
 

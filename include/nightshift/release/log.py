@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from nightshift.errors import NightshiftError, UnavailableError
@@ -21,6 +22,7 @@ from nightshift.storage.s3 import AbsentError, Bucket
 
 PREFIX = "releases/"
 _ATTEMPTS = 20
+_PARALLEL = 8
 
 
 class LostRaceError(NightshiftError):
@@ -61,6 +63,13 @@ class ReleaseLog:
         while (event := self._read(number)) is not None:
             yield event
             number += 1
+
+    def history(self) -> list[Event]:
+        """All events, read side by side: a log of years has thousands."""
+        last = self.last()
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            read = pool.map(self._read, range(1, last.number + 1 if last else 1))
+            return [event for event in read if event is not None]
 
     def append(
         self, record: ReleaseRecord, change: Change, *, by: str, event_id: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from nightshift import __version__
@@ -45,7 +46,7 @@ def plan_step(
     parameters = {**sections, **{name: (own or {})[name] for name in spec.own}}
     there = [name for name in spec.optional if name in inputs]
     wanted = [*spec.inputs, *there, *_gathered(spec, inputs)]
-    code = step_code(spec, definition)
+    code = step_code(spec, definition.folder)
     identity = {**parameters, "pipeline": definition.pipeline}
     if spec.by_night:
         identity["night"] = night.isoformat()
@@ -76,9 +77,9 @@ def _gathered(spec: StepSpec, inputs: Mapping[str, ArtifactRef]) -> list[str]:
     return sorted(name for name in inputs if spec.gathers and name.startswith(prefix))
 
 
-def step_code(spec: StepSpec, definition: PipelineDefinition) -> dict[str, str]:
+def step_code(spec: StepSpec, folder: Path) -> dict[str, str]:
     """Digests of all code that a step runs: ours, the pipeline's files, the runtime's lock."""
-    files = {f"file:{name}": digest((definition.folder / name).read_bytes()) for name in spec.files}
+    files = {f"file:{name}": digest((folder / name).read_bytes()) for name in spec.files}
     return {
         "step": code_digest(spec.module),
         f"runtime:{spec.runtime}": lock_digest(spec.runtime),

@@ -6,6 +6,7 @@ got; ``<pipeline>/versions/<number>.json`` is the same candidate by its number.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,13 @@ class Registry:
         if found is None:
             raise RefusedError(f"{self.pipeline}: version {number} was never registered.")
         return found
+
+    def card(self, number: int) -> ArtifactRef | None:
+        """The version's model card; None where none was made yet."""
+        try:
+            return ArtifactRef.model_validate_json(self.bucket.get(self._card(number)).body)
+        except AbsentError:
+            return None
 
     def register(self, draft: Candidate, tracker: RunTracker) -> Candidate:
         """Register a model artifact, once.
@@ -80,6 +88,37 @@ class Registry:
             client = tracker.client()
             for name, value in tags.items():
                 client.set_model_version_tag(self.pipeline, str(version), name, value)
+        self.bucket.put(mark, b"")
+
+    def pin_card(self, number: int, card: ArtifactRef) -> ArtifactRef:
+        """Say which artifact is the version's card; returns the one that was said first."""
+        self.bucket.create(self._card(number), card.model_dump_json(indent=1).encode())
+        pinned = self.card(number)
+        assert pinned is not None
+        return pinned
+
+    def show_card(
+        self, number: int, card: ArtifactRef, files: Mapping[str, str], tracker: RunTracker
+    ) -> None:
+        """Put a version's card beside it in MLflow, once; again asks MLflow nothing.
+
+        Args:
+            number: The version.
+            card: The pinned card.
+            files: Its files' text by name; they become files of the version's run.
+            tracker: For MLflow.
+        """
+        mark = f"{self.pipeline}/versions/{number}-card-{card.key}"
+        if self.bucket.exists(mark):
+            return
+        run_id = self.version(number).run_id
+        tags = {"nightshift.card": card.uri, "nightshift.card.digest": card.digest}
+        with mlflow_errors(tracker.server):
+            client = tracker.client()
+            for name, value in tags.items():
+                client.set_model_version_tag(self.pipeline, str(number), name, value)
+            for name, text in files.items():
+                client.log_text(run_id, text, f"model_card/version_{number}/{name}")
         self.bucket.put(mark, b"")
 
     def _pin_new(self, draft: Candidate, client: MlflowClient) -> Candidate:
@@ -150,3 +189,6 @@ class Registry:
 
     def _by_number(self, number: int) -> str:
         return f"{self.pipeline}/versions/{number}.json"
+
+    def _card(self, number: int) -> str:
+        return f"{self.pipeline}/versions/{number}-card.json"

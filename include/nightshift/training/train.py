@@ -1,7 +1,7 @@
 """Step ``train``: from a pinned snapshot to a SavedModel, its golden answers and its history.
 
 Files of the artifact: ``saved_model/``, ``golden.json``, ``history.json``; ``keras/``, from which
-compression fits the model further.
+compression fits the model further, and in it the ``model.py`` that built it.
 
 ``single`` and ``mirrored`` train in this process; for the other strategies it starts the processes
 of a job, waits without TensorFlow, and exports what the job's last checkpoint holds.
@@ -10,6 +10,7 @@ of a job, waits without TensorFlow, and exports what the job's last checkpoint h
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -267,6 +268,8 @@ def _export(
     folder = context.output / SAVED_MODEL
     export(model, features, folder)
     keep_model(model, data.statistics, context.output / KEPT_MODEL)
+    # So that the model can be trained again from its artifact alone, years later.
+    shutil.copy(context.request.folder / "model.py", context.output / KEPT_MODEL)
     rows = golden_rows(data.holdout, features, release.golden_requests)
     inputs = {name: values[rows] for name, values in data.holdout.inputs.items()}
     one = {name: values[:1] for name, values in inputs.items()}

@@ -14,6 +14,7 @@ from nightshift.definition import load_pipeline
 from nightshift.errors import BadDefinitionError, NightshiftError, RefusedError
 from nightshift_airflow.hooks.storage import S3_CONNECTION, StorageHook
 from nightshift_airflow.operators.step import ERROR_XCOM
+from nightshift_airflow.run_identity import run_by
 from nightshift_airflow.triggers.release import ReleaseTrigger
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class RequestReleaseOperator(BaseOperator):
                 bucket,
                 self.pipeline,
                 candidate,
-                by=f"{context['dag_run'].dag_id}/{context['dag_run'].run_id}",
+                by=run_by(context["dag_run"]),
                 reason=params.get("reason") or "registered by its night's run",
                 override=bool(params.get("override")),
                 timeout_seconds=load_pipeline(self.pipeline).release.load_timeout_seconds,

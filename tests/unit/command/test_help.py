@@ -21,7 +21,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_command_has_what_the_readme_promises() -> None:
     promised = {"demo", "test", "up", "down", "status", "logs", "new", "check", "retrain"}
-    assert promised | {"rollback"} <= set(COMMANDS)
+    assert promised | {"rollback", "lineage", "reproduce"} <= set(COMMANDS)
 
 
 def test_without_arguments_it_says_where_to_begin() -> None:
@@ -36,7 +36,8 @@ def test_every_command_explains_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted({"up", "logs", "retrain", "rollback", "seed", "new", "check"})
+    "name",
+    sorted({"up", "logs", "retrain", "rollback", "seed", "new", "check", "lineage", "reproduce"}),
 )
 def test_commands_with_arguments_show_examples(name: str) -> None:
     assert f"./nightshift {name}" in RUNNER.invoke(app, [name, "--help"]).output
@@ -52,6 +53,8 @@ def test_commands_with_arguments_show_examples(name: str) -> None:
         (["seed", "nonsense"], "There is no data 'nonsense'. There are: fashion, flights"),
         (["seed", "flights"], "The stack is not running"),
         (["rollback", "nonsense"], "There is no pipeline 'nonsense'"),
+        (["lineage", "nonsense"], "There is no pipeline 'nonsense'"),
+        (["lineage", "flights@seven"], "'flights@seven' is no version; one looks like flights@7"),
         (["check", "nonsense"], "nonsense/pipeline.yaml is missing"),
         (["new", "Not-A-Name"], "cannot be a pipeline's name"),
         (["build", "nonsense"], "There is no runtime nonsense"),

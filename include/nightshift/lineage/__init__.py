@@ -1,0 +1,1 @@
+"""From a version back to the bytes, the code, the parameters and the persons behind it."""
