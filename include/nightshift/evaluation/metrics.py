@@ -36,16 +36,17 @@ def auc(labels: Array, scores: Array) -> float | None:
 
 
 def pr_auc(labels: Array, scores: Array) -> float | None:
-    """Area under the precision-recall curve, as average precision: the mean, over the rows with
-    label 1, of the precision at that row's score.
+    """Area under the precision-recall curve, interpolated between its points as Davis and Goadrich
+    proved right (2006, "The relationship between precision-recall and ROC curves"): along a tie,
+    or between two scores, as many ones are found per row selected. Exact, from all scores.
 
-    The curve goes in steps. A straight line between its points promises what no threshold gives
-    (Davis and Goadrich 2006, "The relationship between precision-recall and ROC curves"). TFMA and
-    Keras interpolate as those two propose, which lies below the steps, the more so the fewer ones
-    there are; TFMA's summation method ``majoring`` takes the steps.
+    Keras and TFMA interpolate so too, over 10,000 thresholds. scikit-learn's average precision
+    takes steps instead, each at the height of its far end: the same points, but larger by chance,
+    with p ones of n rows by about ``(1 - p / n) log(p) / (2 n)`` of a useless model; 0.0007 of
+    0.38 on 6,000 rows, and more in a slice.
 
     Returns:
-        None where no label is 1, or every label is: then there is nothing to find.
+        None where all labels are the same, which leaves nothing to find.
     """
     return _number(pr_auc_of(*by_score(labels, scores)))
 
@@ -77,18 +78,24 @@ def auc_of(zeros: Array, ones: Array) -> NDArray[np.float64]:
 
 
 def pr_auc_of(zeros: Array, ones: Array) -> NDArray[np.float64]:
-    """Average precision from weighted counts by distinct score; arguments as :func:`auc_of`.
+    """Area under the precision-recall curve from weighted counts; arguments as :func:`auc_of`.
+
+    From one score to the next, ``h`` ones are found among ``r`` rows: after ``x`` rows in all,
+    ``a + x h / r`` ones, a share of ``a / x + h / r``. Its integral over the ones found is
+    ``h / r (h + a log(x1 / x0))``.
 
     Returns:
         Shape [...]; NaN where all labels are the same.
     """
-    zeros, ones = np.flip(zeros, -1), np.flip(ones, -1)
-    hits = np.cumsum(ones, axis=-1, dtype=np.float64)
-    alarms = np.cumsum(zeros, axis=-1, dtype=np.float64)
-    # Where nothing scores as high no one is found either: such places add nothing.
-    found = ones * np.divide(hits, hits + alarms, out=np.zeros_like(hits), where=hits > 0)
-    positives, negatives = ones.sum(axis=-1), zeros.sum(axis=-1)
-    return np.where(negatives > 0, ratio(found.sum(axis=-1), positives), np.nan)
+    hits = np.flip(ones, -1).astype(np.float64)
+    rows = np.flip(zeros, -1) + hits
+    found, chosen = np.cumsum(hits, axis=-1), np.cumsum(rows, axis=-1)
+    slope = np.divide(hits, rows, out=np.zeros_like(hits), where=rows > 0)
+    before = chosen - rows
+    stretch = np.divide(chosen, before, out=np.ones_like(hits), where=before > 0)
+    area = (slope * (hits + (found - slope * chosen) * np.log(stretch))).sum(axis=-1)
+    negatives = zeros.sum(axis=-1)
+    return np.where(negatives > 0, ratio(area, hits.sum(axis=-1)), np.nan)
 
 
 def log_loss(labels: Array, scores: Array) -> float | None:
