@@ -66,7 +66,12 @@ def _tasks(definition: PipelineDefinition) -> None:
     gate = GateOperator(
         task_id="gate",
         pipeline=pipeline,
-        inputs={**pinned, "evaluate": evaluate.reference},
+        inputs={
+            **pinned,
+            "statistics": statistics.reference,
+            "train": train.reference,
+            "evaluate": evaluate.reference,
+        },
     )
     made: dict[str, StepOperator] = {
         "snapshot": snapshot,

@@ -26,7 +26,7 @@ def inspect_schema(definition: PipelineDefinition, _: Sequence[str]) -> None:
 
 def _described(definition: PipelineDefinition) -> list[str]:
     # What the statistics step asks of the schema.
-    return sorted({*definition.features, definition.label.column, *definition.slices})
+    return sorted({*definition.features, definition.label.column, *definition.sliced})
 
 
 def inspect_model(definition: PipelineDefinition, _: Sequence[str]) -> None:

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from nightshift.command.display import console, span, watch
 from nightshift.command.releases import require_pipeline, stack_bucket
+from nightshift.definition.gates import Metric
 from nightshift.definition.load import load_pipeline
-from nightshift.definition.model import Metric
 from nightshift.errors import GateFailedError, NightshiftError, UnavailableError
 from nightshift.release import requests
 from nightshift.stack.airflow_api import AirflowApi, DagRun, RunState, TaskRun

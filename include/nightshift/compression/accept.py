@@ -14,7 +14,7 @@ from nightshift.compression.budgets import VariantVerdict, judge, metric_drop
 from nightshift.compression.report import render
 from nightshift.compression.result import VARIANTS_FILE, Measured, Variants
 from nightshift.definition.compression import Compression, Target
-from nightshift.definition.model import GateRule, Metric
+from nightshift.definition.gates import GateRule, Metric, main_metric
 from nightshift.steps.contract import StepContext, StepOutcome
 
 BUDGETS_FILE = "budgets.json"
@@ -42,7 +42,7 @@ def run(context: StepContext) -> StepOutcome:
     rules = request.section("gates", tuple[GateRule, ...])
     measured = context.store.read(context.input("evaluate_variants"), VARIANTS_FILE)
     variants = Variants.model_validate_json(measured)
-    metric = rules[0].metric
+    metric = main_metric(rules)
     result = BudgetsResult(metric=metric, verdicts=judge(variants, compression, metric))
     for verdict in result.verdicts:
         if verdict.accepted:

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict
 
 from nightshift.compression.result import Measured, MeasuredVariant, Variants
 from nightshift.definition.compression import Budgets, Compression, Target
-from nightshift.definition.model import Metric
+from nightshift.definition.gates import Metric
 
 ROUNDING = 1e-9
 """Forgiven above a limit: a difference of two metrics carries the rounding of both."""

@@ -8,7 +8,7 @@ from nightshift.compression.budgets import VariantVerdict, metric_drop
 from nightshift.compression.figure import Point, trade_off_figure
 from nightshift.compression.result import BATCH, Measured, MeasuredVariant, Variants
 from nightshift.definition.compression import Target
-from nightshift.definition.model import Metric
+from nightshift.definition.gates import Metric
 from nightshift.reports.page import (
     Badge,
     Block,

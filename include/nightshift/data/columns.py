@@ -64,7 +64,7 @@ def expected_columns(
     slices: tuple[str, ...],
 ) -> tuple[Column, ...]:
     """Every column of :attr:`PipelineDefinition.columns`, by name, with what it may hold."""
-    found = {name: Column(name, _PLAIN, "slices") for name in slices}
+    found = {name: Column(name, _PLAIN, "slices or sensitive") for name in slices}
     found |= {name: Column(name, _PLAIN, "dataset.unique") for name in dataset.unique}
     found |= {n: Column(n, _ACCEPTED[f.type], "features") for n, f in features.items()}
     found[label.column] = Column(label.column, _NUMBER, "label.column")

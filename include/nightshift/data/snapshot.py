@@ -24,7 +24,7 @@ from nightshift.release.candidate import Candidate
 from nightshift.steps.contract import StepContext, StepOutcome, StepRequest
 from nightshift.storage.s3 import lake_bucket
 
-_SECTIONS = ("dataset", "label", "features", "slices")
+_SECTIONS = ("dataset", "label", "features", "sliced")
 
 
 def run(context: StepContext) -> StepOutcome:
@@ -95,7 +95,7 @@ def _columns(request: StepRequest) -> tuple[Column, ...]:
         request.section("dataset", Dataset),
         request.section("label", Label),
         request.section("features", dict[str, Feature]),
-        request.section("slices", tuple[str, ...]),
+        request.section("sliced", tuple[str, ...]),
     )
 
 

@@ -1,11 +1,11 @@
 """What one pipeline is: the typed model of ``pipeline.yaml`` and its loader."""
 
+from nightshift.definition.gates import GateRule
 from nightshift.definition.load import load_pipeline, pipeline_names, pipelines_root
 from nightshift.definition.model import (
     Dataset,
     Feature,
     FeatureType,
-    GateRule,
     Label,
     PipelineDefinition,
     Release,

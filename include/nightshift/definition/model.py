@@ -6,6 +6,7 @@ those enter its key: a changed gate never retrains a model.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +17,9 @@ from pydantic import Field, field_validator, model_validator
 
 from nightshift.definition.card import CardTexts
 from nightshift.definition.compression import Compression, Target
+from nightshift.definition.gates import MAIN, OF_CLASSES, GateRule, Measuring, Metric, main_metric
 from nightshift.definition.section import Name, Section
+from nightshift.definition.slicing import Slicing, columns_of
 from nightshift.definition.training import Training, Tuning
 
 
@@ -120,57 +123,6 @@ class Schedule(Section):
         return ZoneInfo(self.timezone)
 
 
-class Metric(StrEnum):
-    """Metrics that gates can judge; ``auc`` only where the label is 0 or 1."""
-
-    AUC = "auc"
-    LOG_LOSS = "log_loss"
-    ACCURACY = "accuracy"
-
-    @property
-    def higher_is_better(self) -> bool:
-        """Direction in which the metric improves."""
-        return self is not Metric.LOG_LOSS
-
-    @property
-    def display_name(self) -> str:
-        """Its name as people write it."""
-        return {"auc": "AUC", "log_loss": "log loss"}.get(self.value, self.value)
-
-
-class GateRule(Section):
-    """One rule: exactly one of a floor, a ceiling, or a margin against the champion."""
-
-    metric: Metric
-    floor: float | None = None
-    """The candidate's value must be at least this."""
-    ceiling: float | None = None
-    """The candidate's value must be at most this."""
-    margin: Annotated[float, Field(ge=0)] | None = None
-    """The candidate may be worse than the champion by at most this."""
-    slice: str | None = None
-    """A declared slice column: the rule holds for each of its values with enough rows."""
-    minimum_rows: Annotated[int, Field(ge=1)] = 200
-    """With ``slice``: groups with fewer rows are listed, not judged."""
-
-    @model_validator(mode="after")
-    def _one_limit(self) -> GateRule:
-        limits = [n for n in ("floor", "ceiling", "margin") if getattr(self, n) is not None]
-        if len(limits) != 1:
-            raise ValueError(f"give exactly one of floor, ceiling, margin (given: {limits})")
-        return self
-
-    @property
-    def title(self) -> str:
-        """The rule in words, the same for every night."""
-        scope = f" by {self.slice}" if self.slice else ""
-        if self.floor is not None:
-            return f"{self.metric}{scope} >= {self.floor:g}"
-        if self.ceiling is not None:
-            return f"{self.metric}{scope} <= {self.ceiling:g}"
-        return f"{self.metric}{scope} no worse than champion by more than {self.margin:g}"
-
-
 class Release(Section):
     """How an accepted model goes live."""
 
@@ -195,7 +147,10 @@ class PipelineDefinition(Section):
     features: Annotated[dict[str, Feature], Field(min_length=1)]
     window: Window
     schedule: Schedule = Schedule()
-    slices: tuple[str, ...] = ()
+    slices: tuple[Slicing, ...] = ()
+    sensitive: tuple[Slicing, ...] = ()
+    """Features by which the model must be fair; they need not be inputs of the model."""
+    evaluation: Measuring = Measuring()
     training: Training = Training()
     tuning: Tuning | None = None
     compression: Compression = Compression()
@@ -217,11 +172,8 @@ class PipelineDefinition(Section):
     def _parts_fit_together(self) -> PipelineDefinition:
         if self.label.column in self.features:
             raise ValueError(f"features: {self.label.column!r} is the label's column: it leaks")
-        undeclared = sorted({r.slice for r in self.gates if r.slice} - set(self.slices))
-        if undeclared:
-            raise ValueError(f"gates: slice {undeclared} is not declared under slices")
-        if self.label.classes and any(rule.metric is Metric.AUC for rule in self.gates):
-            raise ValueError("gates: auc ranks two classes; with label.classes use accuracy")
+        if problems := list(self._gate_problems()):
+            raise ValueError("; ".join(problems))
         stopping = self.training.early_stopping
         if self.label.classes and stopping and stopping.monitor == "auc":
             raise ValueError(
@@ -234,17 +186,40 @@ class PipelineDefinition(Section):
             raise ValueError("release.serve is 'int8', which is not among compression.targets")
         return self
 
+    def _gate_problems(self) -> Iterator[str]:
+        named = [slicing.name for slicing in (*self.slices, *self.sensitive)]
+        if twice := sorted({name for name in named if named.count(name) > 1}):
+            yield f"slices, sensitive: {twice} is declared twice; give one of them another name"
+        asked = {rule.slice for rule in self.gates if rule.slice}
+        if undeclared := sorted(asked - set(named)):
+            yield f"gates: slice {undeclared} is not declared under slices or sensitive"
+        for metric in dict.fromkeys(rule.metric for rule in self.gates):
+            if self.label.classes and not metric.is_fact and metric not in OF_CLASSES:
+                yield f"gates: {metric} is of two classes; with label.classes use accuracy"
+        if not any(rule.metric in MAIN for rule in self.gates):
+            yield f"gates: at least one rule must be about one of {', '.join(MAIN)}"
+
     @property
     def main_metric(self) -> Metric:
-        """The metric that the first gate judges: the one that a table of nights shows."""
-        return self.gates[0].metric
+        """The metric that a table of nights shows."""
+        return main_metric(self.gates)
+
+    @property
+    def sliced(self) -> tuple[str, ...]:
+        """The lake columns that slices and sensitive features read."""
+        return columns_of(self.slices, self.sensitive)
 
     def section(self, name: str) -> Any:
-        """One section as plain JSON values, as it enters a key and a request."""
+        """One section as plain JSON values, as it enters a key and a request.
+
+        ``sliced`` is only the columns: other buckets of one need no other snapshot.
+        """
+        if name == "sliced":
+            return sorted(self.sliced)
         return self.model_dump(mode="json", include={name})[name]
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Every lake column that a run reads, sorted."""
         wanted = {*self.features, self.label.column, self.dataset.date_column}
-        return tuple(sorted(wanted | set(self.dataset.unique) | set(self.slices)))
+        return tuple(sorted(wanted | set(self.dataset.unique) | set(self.sliced)))

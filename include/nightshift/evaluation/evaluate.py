@@ -17,8 +17,11 @@ import pyarrow as pa
 
 from nightshift.data.pinned import PinnedFile, Snapshot, Split
 from nightshift.data.reader import download, read_snapshot
+from nightshift.definition.gates import Measuring
 from nightshift.definition.model import Feature, Label
+from nightshift.definition.slicing import Slicing, columns_of
 from nightshift.errors import BadDataError, GateFailedError
+from nightshift.evaluation.comparison import Comparison
 from nightshift.evaluation.measure import measure
 from nightshift.evaluation.predictions import PREDICTIONS_FILE, Predictions, as_text
 from nightshift.evaluation.result import METRICS_FILE, Evaluation
@@ -48,8 +51,10 @@ def run(context: StepContext) -> StepOutcome:
     """
     request = context.request
     features = request.section("features", dict[str, Feature])
-    slices = request.section("slices", tuple[str, ...])
-    reader = ExampleReader(features, request.section("label", Label), slices)
+    slices, sensitive = (
+        request.section(name, tuple[Slicing, ...]) for name in ("slices", "sensitive")
+    )
+    reader = ExampleReader(features, request.section("label", Label), columns_of(slices, sensitive))
     snapshot = read_snapshot(context.store, context.input("snapshot"))
     started = time.monotonic()
     with ThreadPoolExecutor(1) as pool:
@@ -59,8 +64,11 @@ def run(context: StepContext) -> StepOutcome:
         fetched = fetching.result()
     predictions, version, no_champion = _predict(context, snapshot, reader, fetched)
     predictions.write(context.output / PREDICTIONS_FILE)
+    measuring = request.section("evaluation", Measuring)
     evaluation = measure(
-        predictions,
+        Comparison(predictions, (*slices, *sensitive), measuring),
+        slices=slices,
+        sensitive=sensitive,
         pipeline=request.pipeline,
         night=request.night,
         champion_version=version,

@@ -1,24 +1,38 @@
-"""From the table of predictions to metrics: over all rows, and by each value of each slice."""
+"""From the table of predictions to what is told of it: overall, by slice, by sensitive feature."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nightshift.errors import BadDefinitionError
+from nightshift.definition.gates import FAIRNESS, MAIN, Metric
+from nightshift.definition.slicing import Slicing
 from nightshift.evaluation import metrics
+from nightshift.evaluation.calibration import calibration_error
+from nightshift.evaluation.comparison import Comparison, Rows
+from nightshift.evaluation.estimates import Estimate
+from nightshift.evaluation.outcomes import Outcomes, selected
 from nightshift.evaluation.predictions import Predictions
-from nightshift.evaluation.result import Confusion, Evaluation, Group, Scores
-
-MOST_VALUES = 1000
-"""A slice column with more values than this is no slice but a key or a quantity."""
+from nightshift.evaluation.result import (
+    CONFIDENCE,
+    Confusion,
+    Evaluation,
+    Gap,
+    Group,
+    Interval,
+    Scores,
+)
 
 
 def measure(
-    predictions: Predictions,
+    comparison: Comparison,
     *,
+    slices: tuple[Slicing, ...],
+    sensitive: tuple[Slicing, ...],
     pipeline: str,
     night: date,
     champion_version: int | None,
@@ -26,17 +40,28 @@ def measure(
 ) -> Evaluation:
     """Everything that is measured of one table.
 
-    Raises:
-        BadDefinitionError: A slice column has too many values.
+    Args:
+        comparison: The table.
+        slices: Declared slices.
+        sensitive: Declared sensitive features: shown like slices, and by fairness.
+        pipeline: Whose.
+        night: Which.
+        champion_version: With whom the candidate is compared.
+        no_champion: Why with nobody.
     """
+    predictions = comparison.predictions
+    asked = [slicing.name for slicing in (*slices, *sensitive)]
+    protected = [slicing.name for slicing in sensitive] if not predictions.classes else []
     return Evaluation(
         pipeline=pipeline,
         night=night,
-        overall=_group(predictions, np.arange(len(predictions)), None, None),
-        slices=tuple(g for name in predictions.slices for g in _slices(predictions, name)),
+        overall=_group(comparison, comparison.everything),
+        slices=tuple(_group(comparison, r) for name in asked for r in comparison.rows(name)),
         champion_version=champion_version,
         no_champion=no_champion,
         confusion=_confusion(predictions) if predictions.classes else None,
+        gaps=tuple(gap for name in protected for gap in _gaps(comparison, name)),
+        flips={s.name: _flips(comparison, s.name) for s in sensitive if comparison.has_champion},
     )
 
 
@@ -52,45 +77,98 @@ def _confusion(predictions: Predictions) -> Confusion:
     )
 
 
-def _slices(predictions: Predictions, name: str) -> list[Group]:
-    encoded = predictions.slices[name].dictionary_encode()
-    values = encoded.dictionary.to_pylist()
-    if len(values) > MOST_VALUES:
-        raise BadDefinitionError(
-            f"pipeline.yaml: slices: {name!r} has {len(values)} values in the holdout; the limit "
-            f"is {MOST_VALUES}. Slice by a column with few values.",
-            field="slices",
-            column=name,
-            value=len(values),
-            limit=MOST_VALUES,
-        )
-    codes = encoded.indices.to_numpy()
-    order = np.argsort(codes, kind="stable")
-    ends = np.cumsum(np.bincount(codes, minlength=len(values)))
-    parts = np.split(order, ends[:-1])
-    groups = [_group(predictions, rows, name, values[n]) for n, rows in enumerate(parts)]
-    return sorted(groups, key=lambda group: (-group.rows, str(group.value)))
+def _group(comparison: Comparison, rows: Rows) -> Group:
+    predictions, measuring = comparison.predictions, comparison.measuring
+    labels, champion = predictions.labels[rows.at], predictions.champion
+    small = rows.slicing is not None and len(rows) < measuring.min_slice_size
 
+    def scores(of: NDArray[np.float32]) -> Scores:
+        return scores_of(labels, of[rows.at], comparison.threshold(of))
 
-def _group(
-    predictions: Predictions, rows: NDArray[np.intp], slice_: str | None, value: str | None
-) -> Group:
-    labels = predictions.labels[rows]
-    champion = predictions.champion
     return Group(
-        slice=slice_,
-        value=value,
+        slice=rows.slicing,
+        value=rows.value,
         rows=len(rows),
         positives=None if predictions.classes else int(labels.sum()),
-        candidate=scores_of(labels, predictions.candidate[rows]),
-        champion=None if champion is None else scores_of(labels, champion[rows]),
+        candidate=scores(predictions.candidate),
+        champion=None if champion is None else scores(champion),
+        differences={} if small else dict(_differences(comparison, rows)),
+        small=small,
     )
 
 
-def scores_of(labels: NDArray[np.float32], scores: NDArray[np.float32]) -> Scores:
-    """Every metric of one model's scores."""
+def _differences(comparison: Comparison, rows: Rows) -> Iterator[tuple[str, Interval]]:
+    if not comparison.has_champion:
+        return
+    for metric in MAIN:
+        if metric is Metric.AUC and comparison.predictions.classes:
+            continue
+        compared = comparison.measure(metric, rows)
+        if compared and compared.difference:
+            yield metric.value, interval_of(compared.difference)
+
+
+def _gaps(comparison: Comparison, name: str) -> Iterator[Gap]:
+    for rows in comparison.rows(name):
+        for metric in FAIRNESS:
+            compared = comparison.measure(metric, rows)
+            if compared is None:
+                continue
+            yield Gap(
+                sensitive=name,
+                value=str(rows.value),
+                rows=len(rows),
+                metric=metric,
+                candidate=interval_of(compared.candidate),
+                champion=_interval(compared.champion),
+                growth=_interval(compared.difference),
+                small=len(rows) < comparison.measuring.min_slice_size,
+            )
+
+
+def _flips(comparison: Comparison, name: str) -> dict[str, float]:
+    found = {str(r.value): comparison.measure(Metric.FLIP_RATE, r) for r in comparison.rows(name)}
+    return {value: flips.candidate.value for value, flips in found.items() if flips}
+
+
+def _interval(estimate: Estimate | None) -> Interval | None:
+    return None if estimate is None else interval_of(estimate)
+
+
+def interval_of(estimate: Estimate, confidence: float = CONFIDENCE) -> Interval:
+    """An estimate as it is kept: without numbers that JSON does not have."""
+    low, high = (b if math.isfinite(b) else None for b in estimate.interval(confidence))
+    return Interval(value=estimate.value, low=low, high=high)
+
+
+def scores_of(
+    labels: NDArray[np.float32], scores: NDArray[np.float32], threshold: float = metrics.THRESHOLD
+) -> Scores:
+    """Every metric of one model's scores.
+
+    Args:
+        labels: Shape [rows].
+        scores: Shape [rows] or [rows, classes].
+        threshold: From which score on a row is selected.
+    """
+    if scores.ndim > 1:
+        return Scores(
+            auc=None,
+            log_loss=metrics.log_loss(labels, scores),
+            accuracy=metrics.accuracy(labels, scores),
+        )
+    outcomes = Outcomes.count(labels == 1, selected(scores, threshold))
     return Scores(
-        auc=metrics.auc(labels, scores) if scores.ndim == 1 else None,
+        auc=metrics.auc(labels, scores),
         log_loss=metrics.log_loss(labels, scores),
-        accuracy=metrics.accuracy(labels, scores),
+        accuracy=_number(outcomes.accuracy),
+        pr_auc=metrics.pr_auc(labels, scores),
+        precision=_number(outcomes.precision),
+        recall=_number(outcomes.recall),
+        calibration_error=calibration_error(labels, scores),
+        selection_rate=_number(outcomes.selection_rate),
     )
+
+
+def _number(value: NDArray[np.float64]) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -8,6 +8,7 @@ classes one each in a list; ``champion`` is null where there is none).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from nightshift.evaluation.slicing import MISSING_VALUE
+
 PREDICTIONS_FILE = "predictions.parquet"
 _OWN_COLUMNS = frozenset({"row", "label", "candidate", "champion"})
-MISSING_VALUE = "(missing)"
-"""How a null in a slice column is shown."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,25 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @classmethod
+    def read(cls, path: Path, columns: Iterable[str], classes: tuple[str, ...] = ()) -> Predictions:
+        """Read a table that :meth:`write` wrote.
+
+        Args:
+            path: The file.
+            columns: Lake columns that slices read.
+            classes: Names of the classes; empty where the label is 0 or 1.
+        """
+        table = pq.read_table(path).combine_chunks()
+        champion = table["champion"]
+        return cls(
+            labels=table["label"].to_numpy().astype(np.float32),
+            slices={name: _one_chunk(table[column_of(name)]) for name in columns},
+            candidate=_scores(table["candidate"], len(classes)),
+            champion=None if champion.null_count else _scores(champion, len(classes)),
+            classes=classes,
+        )
+
     def write(self, path: Path) -> None:
         """Write the table."""
         rows = len(self)
@@ -58,6 +78,16 @@ class Predictions:
             "champion": champion,
         }
         pq.write_table(pa.table(columns), path)
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
+
+
+def _scores(column: pa.ChunkedArray, classes: int) -> NDArray[np.float32]:
+    if not classes:
+        return column.to_numpy()
+    return _one_chunk(column).flatten().to_numpy().reshape(-1, classes)
 
 
 def column_of(slice_: str) -> str:

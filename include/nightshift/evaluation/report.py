@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nightshift.definition.model import Metric
+from nightshift.definition.gates import Metric
 from nightshift.evaluation.class_tables import class_tables
 from nightshift.evaluation.predictions import Predictions
 from nightshift.evaluation.result import Evaluation, Group
@@ -16,7 +16,7 @@ def render(evaluation: Evaluation, predictions: Predictions) -> str:
     sections = [Section("Overall", _overall(evaluation, predictions))]
     if evaluation.confusion:
         sections.append(Section("By class", class_tables(evaluation.confusion)))
-    for name in predictions.slices:
+    for name in dict.fromkeys(group.slice for group in evaluation.slices if group.slice):
         sections.append(Section(f"By {name}", [_slice_table(evaluation, name)]))
     return render_page("Evaluation", subtitle, None, sections)
 

@@ -6,9 +6,10 @@ from datetime import date
 
 from pydantic import BaseModel, ConfigDict
 
-from nightshift.definition.model import Metric
+from nightshift.definition.gates import Metric
 
 METRICS_FILE = "metrics.json"
+CONFIDENCE = 0.95
 
 
 class Scores(BaseModel):
@@ -21,12 +22,29 @@ class Scores(BaseModel):
     log_loss: float | None
     """In nats."""
     accuracy: float | None
-    """At a threshold of 0.5; of classes, of the likeliest."""
+    """Of the rows' decisions; of classes, of the likeliest."""
+    pr_auc: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    calibration_error: float | None = None
+    selection_rate: float | None = None
+    """These are None where the label has classes, or the rows do not define them."""
 
     def of(self, metric: Metric) -> float | None:
         """The value of one metric."""
         value: float | None = getattr(self, metric.value)
         return value
+
+
+class Interval(BaseModel):
+    """A measured value and what its rows leave open."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float
+    low: float | None
+    high: float | None
+    """Bounds, each by itself at the confidence of the evaluation; None where rows give none."""
 
 
 class Group(BaseModel):
@@ -44,6 +62,10 @@ class Group(BaseModel):
     candidate: Scores
     champion: Scores | None = None
     """None where there is no champion to compare with."""
+    differences: dict[str, Interval] = {}
+    """Candidate less champion by metric; only of groups with enough rows."""
+    small: bool = False
+    """Fewer rows than ``evaluation.min_slice_size``: shown, not judged."""
 
     @property
     def title(self) -> str:
@@ -54,6 +76,23 @@ class Group(BaseModel):
     def one_sided(self) -> bool:
         """Whether all rows have the same label, so that no ranking can be measured."""
         return self.positives in (0, self.rows)
+
+
+class Gap(BaseModel):
+    """How one fairness metric treats one group against the rest."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sensitive: str
+    value: str
+    rows: int
+    metric: Metric
+    candidate: Interval
+    champion: Interval | None = None
+    growth: Interval | None = None
+    """By how much the gap's size has grown; of a ratio, the difference."""
+    small: bool = False
+    """As of :class:`Group`."""
 
 
 class Confusion(BaseModel):
@@ -95,6 +134,12 @@ class Evaluation(BaseModel):
     """Why there is nothing to compare with, in words."""
     confusion: Confusion | None = None
     """None where the label is 0 or 1."""
+    gaps: tuple[Gap, ...] = ()
+    """Of every sensitive feature, group and fairness metric that the rows define."""
+    flips: dict[str, dict[str, float]] = {}
+    """By sensitive feature and group: share of rows that the two models decide differently."""
+    confidence: float = CONFIDENCE
+    """Of each bound of every interval, by itself."""
 
     def groups(self, slice_: str | None) -> tuple[Group, ...]:
         """The groups that a rule with this slice is about."""

@@ -1,85 +1,70 @@
 """Step ``gate``: may this candidate be released?
 
-Files of the artifact: ``gate.json``, ``report.html``. A failed gate commits nothing; its report is
-published all the same.
+Files of the artifact: ``gate.json``, ``report.html``. It is committed whatever the verdict: a
+failed night must be found, and explained, years later. What follows from the verdict is the
+caller's: red, a question to a person, or registration.
 """
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
-
-from nightshift.definition.model import GateRule
-from nightshift.errors import GateFailedError
+from nightshift.definition.gates import GateRule, Measuring
+from nightshift.definition.model import Label
+from nightshift.definition.slicing import Slicing, columns_of
+from nightshift.evaluation.comparison import Comparison
+from nightshift.evaluation.predictions import PREDICTIONS_FILE, Predictions
 from nightshift.evaluation.result import METRICS_FILE, Evaluation
+from nightshift.gates.facts import facts_of
 from nightshift.gates.report import render
-from nightshift.gates.rules import Judgement, Ruling, judge
+from nightshift.gates.result import GATE_FILE, GateResult, Verdict
+from nightshift.gates.rules import judge
 from nightshift.steps.contract import StepContext, StepOutcome
 
-GATE_FILE = "gate.json"
 REPORT_FILE = "report.html"
 
 
-class GateResult(BaseModel):
-    """The content of ``gate.json``."""
-
-    model_config = ConfigDict(frozen=True)
-
-    passed: bool
-    champion_version: int | None
-    judgements: tuple[Judgement, ...]
-
-
 def run(context: StepContext) -> StepOutcome:
-    """Judge every rule.
-
-    Raises:
-        GateFailedError: A rule failed, or none could be judged; facts carry every rule.
-    """
-    rules = context.request.section("gates", tuple[GateRule, ...])
+    """Judge every rule."""
     evaluation = Evaluation.model_validate_json(
         context.store.read(context.input("evaluate"), METRICS_FILE)
     )
-    judgements = judge(rules, evaluation)
+    known = facts_of(context, evaluation)
+    judgements = judge(
+        context.request.section("gates", tuple[GateRule, ...]),
+        _comparison(context),
+        known.numbers,
+        evaluation.no_champion,
+    )
     for judgement in judgements:
         context.log.info("%s", judgement)
     result = GateResult(
-        passed=may_pass(judgements),
+        pipeline=evaluation.pipeline,
+        night=evaluation.night,
+        verdict=Verdict.of(judgements),
         champion_version=evaluation.champion_version,
+        no_champion=evaluation.no_champion,
         judgements=judgements,
     )
+    context.log.info("%s", result.message)
     (context.output / GATE_FILE).write_text(result.model_dump_json(indent=1), encoding="utf-8")
-    page = render(evaluation, judgements, passed=result.passed)
+    page = render(evaluation, result, known)
     (context.output / REPORT_FILE).write_text(page, encoding="utf-8")
-    if not result.passed:
-        context.failure_report = REPORT_FILE
-        raise _failure(evaluation, judgements)
-    return _outcome(evaluation, judgements)
+    return _outcome(evaluation, result)
 
 
-def may_pass(judgements: tuple[Judgement, ...]) -> bool:
-    """Whether no rule failed and at least one was truly judged."""
-    rulings = {judgement.ruling for judgement in judgements}
-    return Ruling.FAILED not in rulings and Ruling.PASSED in rulings
-
-
-def _failure(evaluation: Evaluation, judgements: tuple[Judgement, ...]) -> GateFailedError:
-    failed = [j for j in judgements if j.ruling is Ruling.FAILED]
-    where = f"{evaluation.pipeline}, night of {evaluation.night}"
-    stays = (
-        f"Champion version {evaluation.champion_version} goes on serving."
-        if evaluation.champion_version is not None
-        else "What serves now goes on serving."
+def _comparison(context: StepContext) -> Comparison:
+    request = context.request
+    slicings = (
+        *request.section("slices", tuple[Slicing, ...]),
+        *request.section("sensitive", tuple[Slicing, ...]),
     )
-    if failed:
-        lines = [f"  {judgement}" for judgement in failed]
-        what = f"{len(failed)} of {len(judgements)} gate rules failed:\n" + "\n".join(lines)
-    else:
-        lines = [f"  {judgement}" for judgement in judgements]
-        what = "not one gate rule could be judged, so none was passed:\n" + "\n".join(lines)
-    return GateFailedError(f"{where}: {what}\n{stays}", **_facts(judgements, "failed"))
+    path = context.work / PREDICTIONS_FILE
+    path.write_bytes(context.store.read(context.input("evaluate"), PREDICTIONS_FILE))
+    classes = request.section("label", Label).classes
+    predictions = Predictions.read(path, columns_of(slicings), classes)
+    return Comparison(predictions, slicings, request.section("evaluation", Measuring))
 
 
-def _outcome(evaluation: Evaluation, judgements: tuple[Judgement, ...]) -> StepOutcome:
+def _outcome(evaluation: Evaluation, result: GateResult) -> StepOutcome:
     overall = evaluation.overall
     metrics = overall.candidate.model_dump()
     if overall.champion:
@@ -87,12 +72,10 @@ def _outcome(evaluation: Evaluation, judgements: tuple[Judgement, ...]) -> StepO
     return StepOutcome(
         metrics={name: value for name, value in metrics.items() if value is not None},
         facts={
-            **_facts(judgements, "passed"),
+            "verdict": result.verdict,
+            "message": result.message,
+            "rules": [j.model_dump(mode="json") for j in result.judgements],
             "champion_version": evaluation.champion_version,
         },
         reports={"Gate report": REPORT_FILE},
     )
-
-
-def _facts(judgements: tuple[Judgement, ...], verdict: str) -> dict[str, object]:
-    return {"verdict": verdict, "rules": [j.model_dump(mode="json") for j in judgements]}

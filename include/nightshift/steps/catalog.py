@@ -45,7 +45,7 @@ SNAPSHOT = StepSpec(
     kind="snapshot",
     module="nightshift.data.snapshot",
     runtime=Runtime.ML,
-    sections=("dataset", "label", "features", "window", "slices"),
+    sections=("dataset", "label", "features", "window", "sliced"),
     by_night=True,
 )
 STATISTICS = StepSpec(
@@ -54,7 +54,7 @@ STATISTICS = StepSpec(
     module="nightshift.validation.statistics",
     runtime=Runtime.VALIDATION,
     inputs=("snapshot",),
-    sections=("dataset", "label", "features", "slices"),
+    sections=("dataset", "label", "features", "sliced"),
     files=("schema.pbtxt",),
     heavy=True,
 )
@@ -64,7 +64,7 @@ EXPECTATIONS = StepSpec(
     module="nightshift.validation.expectations",
     runtime=Runtime.ML,
     inputs=("snapshot",),
-    sections=("dataset", "label", "features", "slices"),
+    sections=("dataset", "label", "features", "sliced"),
     files=("expectations.yaml",),
     heavy=True,
 )
@@ -95,16 +95,16 @@ EVALUATE = StepSpec(
     module="nightshift.evaluation.evaluate",
     runtime=Runtime.ML,
     inputs=("snapshot", "train"),
-    sections=("label", "features", "slices"),
+    sections=("label", "features", "slices", "sensitive", "evaluation"),
     heavy=True,
 )
 GATE = StepSpec(
     name="gate",
     kind="gate",
     module="nightshift.gates.gate",
-    runtime=Runtime.TOOLS,
-    inputs=("snapshot", "evaluate"),
-    sections=("gates",),
+    runtime=Runtime.ML,
+    inputs=("snapshot", "statistics", "train", "evaluate"),
+    sections=("gates", "label", "slices", "sensitive", "evaluation"),
 )
 QUANTIZE = StepSpec(
     name="quantize",

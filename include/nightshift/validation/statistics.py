@@ -137,7 +137,7 @@ def _schema(request: StepRequest) -> tuple[schema_pb2.Schema, list[str]]:
     label = request.section("label", Label)
     dates = request.section("dataset", Dataset).date_column
     features = request.section("features", dict[str, Feature])
-    slices = request.section("slices", tuple[str, ...])
+    slices = request.section("sliced", tuple[str, ...])
     schema = read_schema(request.folder, sorted({*features, label.column, *slices}))
     return schema, [f.name for f in schema.feature if f.name != dates]
 

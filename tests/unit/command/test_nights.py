@@ -7,7 +7,7 @@ from datetime import date
 from rich.console import Console
 
 from nightshift.command.retraining import NightResult, NightView, night_table
-from nightshift.definition.model import Metric
+from nightshift.definition.gates import Metric
 from nightshift.stack.airflow_api import TaskRun
 
 NIGHT = date(2013, 8, 31)

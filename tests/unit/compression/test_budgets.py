@@ -20,7 +20,7 @@ from nightshift.compression.result import (
     Variants,
 )
 from nightshift.definition.compression import Budgets, Compression, Target
-from nightshift.definition.model import Metric
+from nightshift.definition.gates import Metric
 from nightshift.evaluation.result import Scores
 
 FALLEN = FloatOperator(name="SIN", number=3, tensors=("x: FLOAT32",))

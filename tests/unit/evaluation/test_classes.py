@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nightshift.definition.model import GateRule, Metric
+from nightshift.definition.gates import GateRule, Metric
 from nightshift.evaluation.champion import unusable
 from nightshift.evaluation.measure import measure
 from nightshift.evaluation.metrics import accuracy

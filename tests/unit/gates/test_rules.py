@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightshift.definition.model import GateRule, Metric
+from nightshift.definition.gates import GateRule, Metric
 from nightshift.evaluation.result import Evaluation, Group, Scores
 from nightshift.gates.gate import may_pass
 from nightshift.gates.rules import Bound, Judgement, Ruling, is_within, judge
