@@ -20,6 +20,10 @@ STUDIES = "NIGHTSHIFT_STUDIES"
 """Database of the searches' studies; without it they are journals in S3."""
 
 
+OPENLINEAGE_URL = "OPENLINEAGE_URL"
+"""In the shell that starts the stack: a server that OpenLineage's events go to."""
+
+
 def pools(settings: StackSettings) -> dict[str, int]:
     """Airflow's pools and their slots."""
     return {HEAVY_POOL: settings.heavy_slots}
@@ -140,9 +144,28 @@ def airflow_environment(settings: StackSettings) -> dict[str, str]:
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API__SECRET_KEY": settings.passwords.airflow_secret_key,
         "AIRFLOW__API_AUTH__JWT_SECRET": settings.passwords.airflow_jwt_secret,
-        "AIRFLOW__OPENLINEAGE__DISABLED": "True",
+        **_openlineage(settings),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
+
+
+def _openlineage(settings: StackSettings) -> dict[str, str]:
+    """Events go to a file of ours, or to the server that ``OPENLINEAGE_URL`` names."""
+    server = os.environ.get(OPENLINEAGE_URL, "")
+    return {
+        "AIRFLOW__OPENLINEAGE__NAMESPACE": "nightshift",
+        # By default it forks the task's process twice a task, and imports itself in each fork.
+        "AIRFLOW__OPENLINEAGE__EXECUTE_IN_THREAD": "True",
+        "OPENLINEAGE__TRANSPORT__TYPE": "http" if server else "file",
+        "OPENLINEAGE__TRANSPORT__URL": server,
+        "OPENLINEAGE__TRANSPORT__APPEND": "true",
+        "OPENLINEAGE__TRANSPORT__LOG_FILE_PATH": str(openlineage_events(settings)),
+    }
+
+
+def openlineage_events(settings: StackSettings) -> Path:
+    """OpenLineage's events, one line of JSON each."""
+    return settings.data / "openlineage.jsonl"
 
 
 def _airflow_core(settings: StackSettings, address: str) -> dict[str, str]:

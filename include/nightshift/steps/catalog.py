@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nightshift.data.pinned import Split
 from nightshift.runtimes import Runtime
+
+_WINDOW = (Split.TRAIN, Split.HOLDOUT)
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class StepSpec:
         by_night: The night itself enters its key (only the first step's).
         own: Names of parameters that each instance of a mapped step has for itself.
         optional: Names of artifacts that it reads where the pipeline has the step that makes them.
+        reads: Parts of the window whose rows it reads from the lake.
         gathers: A mapped step all of whose artifacts it reads, as inputs ``<step>.<instance>``.
     """
 
@@ -38,6 +42,7 @@ class StepSpec:
     own: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     gathers: str = ""
+    reads: tuple[Split, ...] = ()
 
 
 SNAPSHOT = StepSpec(
@@ -47,6 +52,7 @@ SNAPSHOT = StepSpec(
     runtime=Runtime.ML,
     sections=("dataset", "label", "features", "window", "sliced"),
     by_night=True,
+    reads=_WINDOW,
 )
 STATISTICS = StepSpec(
     name="statistics",
@@ -57,6 +63,7 @@ STATISTICS = StepSpec(
     sections=("dataset", "label", "features", "sliced"),
     files=("schema.pbtxt",),
     heavy=True,
+    reads=_WINDOW,
 )
 EXPECTATIONS = StepSpec(
     name="expectations",
@@ -67,6 +74,7 @@ EXPECTATIONS = StepSpec(
     sections=("dataset", "label", "features", "sliced"),
     files=("expectations.yaml",),
     heavy=True,
+    reads=_WINDOW,
 )
 TUNE = StepSpec(
     name="tune",
@@ -77,6 +85,7 @@ TUNE = StepSpec(
     sections=("label", "features", "training", "tuning"),
     files=("model.py",),
     heavy=True,
+    reads=(Split.TRAIN,),
 )
 TRAIN = StepSpec(
     name="train",
@@ -88,6 +97,7 @@ TRAIN = StepSpec(
     sections=("label", "features", "training", "release"),
     files=("model.py",),
     heavy=True,
+    reads=_WINDOW,
 )
 EVALUATE = StepSpec(
     name="evaluate",
@@ -97,6 +107,7 @@ EVALUATE = StepSpec(
     inputs=("snapshot", "train"),
     sections=("label", "features", "slices", "sensitive", "evaluation"),
     heavy=True,
+    reads=(Split.HOLDOUT,),
 )
 GATE = StepSpec(
     name="gate",
@@ -116,6 +127,7 @@ QUANTIZE = StepSpec(
     files=("model.py",),
     heavy=True,
     own=("recipe",),
+    reads=(Split.TRAIN,),
 )
 EVALUATE_VARIANTS = StepSpec(
     name="evaluate_variants",
@@ -126,6 +138,7 @@ EVALUATE_VARIANTS = StepSpec(
     sections=("label", "features"),
     heavy=True,
     gathers="quantize",
+    reads=(Split.HOLDOUT,),
 )
 BUDGETS = StepSpec(
     name="budgets",

@@ -21,6 +21,7 @@ from nightshift_airflow.routes.addresses import artifact_page
 from nightshift_airflow.run_identity import RunIdentity
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
 
@@ -68,6 +69,7 @@ class RegisterOperator(BaseOperator):
         self.mlflow_conn_id = mlflow_conn_id
         self.artifact_url = ""
         self.run_url = ""
+        self._registered: Candidate | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Register, then send the event if the release log has not heard of the version."""
@@ -80,11 +82,23 @@ class RegisterOperator(BaseOperator):
             context["ti"].xcom_push(key=ERROR_XCOM, value=error.message[:4000])
             kind = AirflowException if error.kind.retryable else AirflowFailException
             raise kind(error.message) from None
+        self._registered = candidate
         return {
             "version": candidate.version,
             "night": candidate.night.isoformat(),
             "artifact": candidate.model.model_dump(mode="json"),
         }
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage | None:
+        """What the version was registered from; asked for by OpenLineage's listener."""
+        if self._registered is None:
+            return None
+        from nightshift_airflow.openlineage_datasets import registration_lineage
+
+        made = references(self.inputs)
+        return registration_lineage(
+            self.pipeline, made, self._registered.released, self._registered.version
+        )
 
     def _register(self, context: Context) -> Candidate:
         identity = RunIdentity.of(context, load_pipeline(self.pipeline))

@@ -22,6 +22,7 @@ from nightshift_airflow.routes.addresses import artifact_page, object_page
 from nightshift_airflow.run_identity import RunIdentity
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
     from nightshift.steps.launch import StepProcess
@@ -90,6 +91,8 @@ class StepOperator(BaseOperator):
         self.artifact_url = ""
         self.run_url = ""
         self._process: StepProcess | None = None
+        self._request: StepRequest | None = None
+        self._made: ArtifactRef | None = None
 
     @property
     def instance(self) -> str:
@@ -123,6 +126,15 @@ class StepOperator(BaseOperator):
         """What the step's process needs beside S3; only asked for where it is to run."""
         return {}
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage | None:
+        """What the step read and made; asked for by OpenLineage's listener, after failures too."""
+        if self._request is None:
+            return None
+        from nightshift_airflow.openlineage_datasets import step_lineage
+
+        store = StorageHook(self.s3_conn_id).get_conn()
+        return step_lineage(store, self._request, self._made, self.spec.reads, self.instance)
+
     def on_kill(self) -> None:
         """End the step's whole process group."""
         if self._process is not None:
@@ -133,7 +145,7 @@ class StepOperator(BaseOperator):
         storage = StorageHook(self.s3_conn_id)
         environment = storage.environment()
         os.environ.update(environment)
-        request = self._plan(identity)
+        request = self._request = self._plan(identity)
         mlflow = MlflowHook(self.mlflow_conn_id)
         tracker = mlflow.tracker(self.pipeline, storage.bucket())
         result = self._run(request, environment, tracker)
@@ -141,6 +153,7 @@ class StepOperator(BaseOperator):
             self._tell_failure(tracker, request, result.error)
             self._fail(context, result.error)
         assert result.artifact is not None
+        self._made = result.artifact
         tracker.log_step(request, result)
         pin = tracker.find(request.night)
         self.run_url = mlflow.run_url(pin) if pin else ""

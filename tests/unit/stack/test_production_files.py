@@ -50,6 +50,7 @@ DIFFERENT_VALUES = {
     "AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
     "AIRFLOW__CORE__PARALLELISM",
     "AWS_ENDPOINT_URL_S3",
+    "OPENLINEAGE__TRANSPORT__LOG_FILE_PATH",
 }
 
 
@@ -172,10 +173,28 @@ def test_envoy_is_the_same_version(compose: dict[str, Any]) -> None:
 
 def test_every_secret_must_be_set_and_is_explained(compose: dict[str, Any]) -> None:
     text = (ROOT / "docker-compose.yaml").read_text()
-    used = set(re.findall(r"(?<!\$)\$\{(\w+)", text))
+    used = set(re.findall(r"(?<!\$)\$\{(\w+)(?!:-)\b", text))
     required = set(re.findall(r"(?<!\$)\$\{(\w+):\?", text))
     explained = set(re.findall(r"(?m)^(\w+)=$", (ROOT / ".env.example").read_text()))
     assert used == required == explained
+
+
+def test_what_need_not_be_set_is_no_secret_and_is_explained() -> None:
+    text = (ROOT / "docker-compose.yaml").read_text()
+    optional = set(re.findall(r"(?<!\$)\$\{(\w+):-", text))
+    explained = set(re.findall(r"(?m)^# (\w+)=", (ROOT / ".env.example").read_text()))
+    assert optional == explained == {"OPENLINEAGE_TRANSPORT", "OPENLINEAGE_URL"}
+
+
+def test_lineage_events_go_to_a_file_unless_a_server_is_named(
+    settings: StackSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENLINEAGE_URL", raising=False)
+    assert airflow_environment(settings)["OPENLINEAGE__TRANSPORT__TYPE"] == "file"
+    monkeypatch.setenv("OPENLINEAGE_URL", "http://marquez:5000")
+    asked = airflow_environment(settings)
+    assert asked["OPENLINEAGE__TRANSPORT__TYPE"] == "http"
+    assert asked["OPENLINEAGE__TRANSPORT__URL"] == "http://marquez:5000"
 
 
 def test_every_lasting_service_has_a_health_check_and_is_restarted(compose: dict[str, Any]) -> None:
