@@ -3,7 +3,7 @@
 ::
 
     train ── quantize [target …] ── evaluate_variants ── budgets ─┐
-                                     evaluate ── gate ── register ┴─ edge
+                           evaluate ── gate ── approve ── register ┴─ edge
 
 The float model never waits for its variants, unless one of them is what the pipeline serves.
 """

@@ -1,4 +1,4 @@
-"""The DAG of a night: snapshot, validation, training, evaluation, gate, registration."""
+"""The DAG of a night: snapshot, validation, training, evaluation, gate, approval, registration."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable
 from nightshift.definition import PipelineDefinition, load_pipeline
 from nightshift_airflow.compression import CompressionTasks
 from nightshift_airflow.dag_parts import RETRIES, end_of, night_params, start_of
+from nightshift_airflow.operators.approve import ApproveOperator
 from nightshift_airflow.operators.register import RegisterOperator
 from nightshift_airflow.operators.step import StepOperator
 from nightshift_airflow.operators.steps import (
@@ -63,33 +64,15 @@ def _tasks(definition: PipelineDefinition) -> None:
         pipeline=pipeline,
         inputs={**pinned, "train": train.reference},
     )
-    gate = GateOperator(
-        task_id="gate",
-        pipeline=pipeline,
-        inputs={
-            **pinned,
-            "statistics": statistics.reference,
-            "train": train.reference,
-            "evaluate": evaluate.reference,
-        },
-    )
-    made: dict[str, StepOperator] = {
-        "snapshot": snapshot,
-        "statistics": statistics,
-        "expectations": expectations,
-        **({"tune": tune} if tune else {}),
-        "train": train,
-        "evaluate": evaluate,
-        "gate": gate,
-    }
     compression = CompressionTasks.of(definition, snapshot, train)
-    register = RegisterOperator(
-        task_id="register",
-        pipeline=pipeline,
-        inputs={name: task.reference for name, task in made.items()} | compression.served,
-    )
+    steps = (snapshot, statistics, expectations, *([tune] if tune else []), train, evaluate)
+    made = {step.task_id: step.reference for step in steps} | compression.served
+    gate = GateOperator(task_id="gate", pipeline=pipeline, inputs=made)
+    judged = {**made, "gate": gate.reference}
+    approve = ApproveOperator(task_id="approve", pipeline=pipeline, inputs=judged)
+    register = RegisterOperator(task_id="register", pipeline=pipeline, inputs=judged)
     checked = [statistics, expectations]
-    checked >> train >> evaluate >> gate >> register
+    checked >> train >> evaluate >> gate >> approve >> register
     if tune:
         checked >> tune >> train
     compression.bundle(register)
@@ -119,6 +102,9 @@ def _documentation(definition: PipelineDefinition) -> str:
         f"{definition.dataset.name}` and holds out the last {window.holdout_days}. "
         f"A registered version starts `release_{definition.pipeline}`.\n\n"
         f"**Gate**\n{rules}\n\n"
+        "Where the gate is inconclusive, `approve` waits for a person (*Required Actions*). "
+        "A candidate that failed or was rejected is only released by "
+        f"`override_{definition.pipeline}`.\n\n"
         "**When a task is red**: its log ends with one error that names the column, file or gate. "
         "A lost connection retries by itself. After repairing what it names, clear the task: the "
         "run goes on from there. Repaired *data* needs a new run with *force*, since a running "

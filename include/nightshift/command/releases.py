@@ -76,6 +76,18 @@ def release_table(settings: StackSettings) -> Table:
     return table
 
 
+def decisions_shown(settings: StackSettings) -> list[str]:
+    """A line for each version in sight that a person let through: who, and why."""
+    bucket = stack_bucket(settings)
+    records = [requests.record(bucket, name) for name in pipeline_names()]
+    return [
+        f"{record.pipeline} version {candidate.version} was {candidate.decision}"
+        for record in records
+        for candidate in (record.blue, record.green)
+        if candidate and candidate.decision
+    ]
+
+
 def stack_bucket(settings: StackSettings) -> Bucket:
     """The stack's artifact bucket, for this process."""
     os.environ.update(s3_environment(settings))

@@ -22,7 +22,8 @@ from nightshift.release import requests
 from nightshift.stack.airflow_api import AirflowApi, DagRun, RunState, TaskRun
 from nightshift.stack.settings import StackSettings, current_settings
 
-TASKS = ("snapshot", "statistics", "expectations", "train", "evaluate", "gate", "register")
+STEPS = ("snapshot", "statistics", "expectations", "train", "evaluate", "gate")
+TASKS = (*STEPS, "approve", "register")
 RELEASE_TASKS = ("request", "watch")
 _DAG_SECONDS = 90.0
 _RELEASE_STARTS_SECONDS = 60.0
@@ -35,6 +36,7 @@ _MARKS = {
     "skipped": ("-", "dim"),
     "up_for_retry": ("↻", "yellow"),
     "deferred": ("…", "cyan"),
+    "awaiting_input": ("?", "yellow"),
 }
 
 
@@ -75,9 +77,10 @@ class NightView:
     def lines(self) -> list[str]:
         """Tasks that have ended since the last call."""
         ended = {
-            f"{name}#{task.attempt}": (name, task)
+            f"{name}#{task.attempt}#{task.state == 'awaiting_input'}": (name, task)
             for name, task in self.tasks.items()
-            if task and task.state in ("success", "failed", "skipped", "up_for_retry")
+            if task
+            and task.state in ("success", "failed", "skipped", "up_for_retry", "awaiting_input")
         }
         new = [key for key in ended if key not in self._told]
         self._told.update(new)
@@ -169,7 +172,7 @@ def night_table(results: list[NightResult]) -> Table:
             str(result.version),
             _shown(result.candidate),
             _shown(result.champion),
-            Text(result.verdict, style="green" if result.verdict == "live" else ""),
+            Text(result.verdict, style="green" if result.verdict.startswith("live") else ""),
             f"{result.seconds:.0f}" + (" (reused)" if result.reused else ""),
         )
     return table
@@ -219,7 +222,7 @@ def _failure(airflow: AirflowApi, run: DagRun, settings: StackSettings) -> Night
     if failed is None:
         return UnavailableError(f"{run.dag_id}, run {run.run_id}, failed. See {page}")
     said = airflow.xcom(run, failed.task_id, "error", failed.map_index)
-    kind = GateFailedError if failed.task_id == "gate" else UnavailableError
+    kind = GateFailedError if failed.task_id in ("gate", "approve") else UnavailableError
     if said:
         return kind(f"{run.dag_id}: task '{failed.name}' failed: {said}\nSee {page}")
     log = [line for line in airflow.log_lines(run, failed) if line.strip()][-_LOG_LINES:]
@@ -232,7 +235,7 @@ def _result(
     metric = load_pipeline(pipeline).main_metric
     metrics = (_returned(airflow, run, "gate") or {}).get("metrics", {})
     version = int((_returned(airflow, run, "register") or {})["version"])
-    steps = [_returned(airflow, run, task) or {} for task in TASKS if task != "register"]
+    steps = [_returned(airflow, run, task) or {} for task in STEPS]
     return NightResult(
         night=night,
         version=version,
@@ -255,7 +258,8 @@ def _verdict(settings: StackSettings, pipeline: str, version: int) -> str:
     if version in record.rejected:
         return f"rejected: {record.rejected[version]}"
     if record.champion and record.champion.version == version:
-        return "live"
+        decision = record.champion.decision
+        return f"live, {decision}" if decision else "live"
     if any(candidate.version == version for candidate in record.history):
         return "was live"
     return "registered"

@@ -12,8 +12,9 @@ from rich.text import Text
 
 from nightshift.command.building import ensure_runtimes
 from nightshift.command.display import console, heading, since, span, watch, watch_board
-from nightshift.command.releases import release_table
+from nightshift.command.releases import decisions_shown, release_table
 from nightshift.errors import BadDefinitionError, NightshiftError, UnavailableError
+from nightshift.stack.environment import airflow_login_file
 from nightshift.stack.health import is_healthy
 from nightshift.stack.lifecycle import Startup, bring_down, last_lines
 from nightshift.stack.processes import processes
@@ -78,6 +79,8 @@ def status() -> None:
     healthy = _process_table(settings, infos)
     try:
         console.print(release_table(settings))
+        for line in decisions_shown(settings):
+            console.print(line, markup=False)
     except NightshiftError as error:
         console.print(Text(f"No word on releases: {error}", style="yellow"))
     if not healthy:
@@ -123,6 +126,9 @@ def show_addresses(settings: StackSettings) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_row("Airflow", f"http://127.0.0.1:{ports.airflow}", "user admin")
     table.add_row("", "password", f"airflow_admin in {shown(settings.passwords_file)}")
+    if settings.people:
+        logins = shown(airflow_login_file(settings))
+        table.add_row("", f"also {', '.join(settings.people)}", f"passwords in {logins}")
     table.add_row("MLflow", f"http://127.0.0.1:{ports.mlflow}")
     table.add_row("Serving", f"http://127.0.0.1:{ports.serving_rest}/v1/models/NAME", "REST")
     table.add_row("", f"127.0.0.1:{ports.serving_grpc}", "gRPC")

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
+from nightshift.definition.approval import Approval
 from nightshift.definition.card import CardTexts
 from nightshift.definition.compression import Compression, Target
 from nightshift.definition.gates import MAIN, OF_CLASSES, GateRule, Measuring, Metric, main_metric
@@ -155,6 +156,7 @@ class PipelineDefinition(Section):
     tuning: Tuning | None = None
     compression: Compression = Compression()
     gates: Annotated[tuple[GateRule, ...], Field(min_length=1)]
+    approval: Approval = Approval()
     release: Release = Release()
     card: CardTexts = CardTexts()
     folder: Path = Field(exclude=True)

@@ -7,6 +7,7 @@ from datetime import date
 from pydantic import BaseModel, ConfigDict
 
 from nightshift.artifacts.manifest import ArtifactRef
+from nightshift.gates.decision import Decision
 
 
 class Candidate(BaseModel):
@@ -26,6 +27,8 @@ class Candidate(BaseModel):
     run_id: str = ""
     """The MLflow run."""
     by: str = ""
+    decision: Decision | None = None
+    """The person's word by which it was registered; None where its gate passed."""
 
     @property
     def released(self) -> ArtifactRef:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pydantic import BaseModel, ConfigDict
 
 from nightshift.errors import RefusedError
+from nightshift.gates.decisions import admit
 from nightshift.release import machine
 from nightshift.release.candidate import Candidate
 from nightshift.release.event import Change, Event
@@ -63,10 +64,12 @@ def ask(
         The release's id, for :func:`watch`.
 
     Raises:
-        RefusedError: The version was rejected, or is older than the live one without override.
+        RefusedError: The version was rejected, is older than the live one without override, or its
+            gate did not pass and nobody approved or overrode it.
         ReleaseUnderWayError: Another release is under way; retryable.
         UnavailableError: The object store is away; asking again is safe.
     """
+    _require_admission(bucket, pipeline, candidate)
     known: list[str] = []
 
     def decide(record: ReleaseRecord) -> Change | None:
@@ -190,6 +193,16 @@ def applied_on(bucket: Bucket, release_record: ReleaseRecord) -> dict[str, bool]
         and route.version == (champion.version if champion else None)
         for name, route in routes.items()
     }
+
+
+def _require_admission(bucket: Bucket, pipeline: str, candidate: Candidate) -> None:
+    gate = candidate.lineage.get("gate")
+    if gate is None:
+        raise RefusedError(
+            f"{pipeline}: version {candidate.version} was registered without a gate, so nothing "
+            "says that it may be released. Retrain its night."
+        )
+    admit(bucket, pipeline, gate, candidate.model)
 
 
 def _abort_if_under_way(log: ReleaseLog, by: str, reason: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 
 from nightshift.errors import UnavailableError
@@ -44,13 +45,21 @@ def make_folders(settings: StackSettings) -> None:
     settings.make_folders()
     for name in ("airflow", "mlflow", "s3", "agent", "envoy", "serving/blue", "serving/green"):
         (settings.data / name).mkdir(parents=True, exist_ok=True)
-    login = {"admin": settings.passwords.airflow_admin}
-    write_private(airflow_login_file(settings), json.dumps(login) + "\n")
+    _write_logins(settings)
     for colour in ("blue", "green"):
         config = settings.data / "serving" / colour / "models.config"
         if not config.exists():
             config.write_text("model_config_list {}\n", encoding="utf-8")
     write_files(envoy_layout(settings), settings.data / "envoy")
+
+
+def _write_logins(settings: StackSettings) -> None:
+    """What Airflow's users log in with; a person's password is made once and kept in this file."""
+    file = airflow_login_file(settings)
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    people = {name: known.get(name) or secrets.token_urlsafe(12) for name in settings.people}
+    logins = {"admin": settings.passwords.airflow_admin, **people}
+    write_private(file, json.dumps(logins) + "\n")
 
 
 def envoy_layout(settings: StackSettings) -> EnvoyLayout:

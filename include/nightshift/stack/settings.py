@@ -5,20 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from nightshift.errors import BadDefinitionError
 from nightshift.stack.passwords import Passwords, load_or_create, write_private
 from nightshift.stack.ports import Ports, configured_ports, port_overrides
 from nightshift.stack.runtime_build import default_root
 
 HOME = "NIGHTSHIFT_HOME"
+PEOPLE = "NIGHTSHIFT_PEOPLE"
+"""Names of people who log in to the local stack's Airflow: ``ada,grace``."""
 MARKER = "NIGHTSHIFT_STACK"
 """Set in the environment of every process of a stack to its home, so that none is ever lost."""
 PROJECT = Path(__file__).resolve().parents[3]
 HEAVY_POOL = "nightshift_heavy"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,60}")
 _LONGEST_SOCKET_PATH = 90  # the kernel's limit is 108 bytes, and supervisord adds a suffix
 
 
@@ -31,6 +36,8 @@ class StackSettings:
     cores: int = 2
     project: Path = PROJECT
     runtimes: Path = PROJECT / ".nightshift/runtimes"
+    people: tuple[str, ...] = ()
+    """Airflow users beside ``admin``, so that an approval has somebody's own name."""
 
     @property
     def data(self) -> Path:
@@ -131,6 +138,17 @@ def current_settings() -> StackSettings:
         ports=configured_ports(os.environ),
         cores=len(os.sched_getaffinity(0)),
         runtimes=default_root(),
+        people=_people(os.environ.get(PEOPLE, "")),
     )
     remembered = None if port_overrides() else settings.remembered_ports()
     return settings.with_ports(remembered) if remembered else settings
+
+
+def _people(listed: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in listed.split(",") if name.strip())
+    wrong = [name for name in names if not _NAME.fullmatch(name) or name == "admin"]
+    if wrong:
+        raise BadDefinitionError(
+            f"{PEOPLE} names {wrong}; expected letters, digits and . _ -, such as 'ada,grace'."
+        )
+    return names

@@ -157,9 +157,11 @@ class Registry:
                 "nightshift.model.digest": draft.released.digest,
                 "nightshift.serve": "variant" if draft.served else "float",
                 "nightshift.train": draft.model.uri,
+                **(draft.decision.tags if draft.decision else {}),
                 **{f"nightshift.{name}": ref.uri for name, ref in draft.lineage.items()},
             },
-            description=f"Trained on the window that ends with {draft.night.isoformat()}.",
+            description=f"Trained on the window that ends with {draft.night.isoformat()}."
+            + (f" Its gate was {draft.decision}." if draft.decision else ""),
         )
         return int(created.version)
 

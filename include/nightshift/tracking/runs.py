@@ -9,7 +9,7 @@ pin deletes what it made.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -109,13 +109,20 @@ class RunTracker:
                 log_trials(self.bucket, client, run, self._prefix(request.night), result.facts)
         self.bucket.put(mark, b"")
 
-    def log_failure(self, request: StepRequest, message: str) -> None:
+    def log_failure(self, night: date, step: str, message: str) -> None:
         """Record on the night's run which step stopped it and why."""
-        run_id = self.ensure(request.night).run_id
+        run_id = self.ensure(night).run_id
         with mlflow_errors(self.server):
             client = self.client()
-            client.set_tag(run_id, "nightshift.error", f"{request.step}: {message}"[:4900])
+            client.set_tag(run_id, "nightshift.error", f"{step}: {message}"[:4900])
             client.set_terminated(run_id, status="FAILED")
+
+    def tag(self, night: date, tags: Mapping[str, str]) -> None:
+        """Set tags on the night's run."""
+        run_id = self.ensure(night).run_id
+        with mlflow_errors(self.server):
+            for name, value in tags.items():
+                self.client().set_tag(run_id, name, value)
 
     def finish(self, night: date) -> None:
         """Mark the night's run as finished."""

@@ -35,7 +35,8 @@ class RegisterOperator(BaseOperator):
     """Give the model artifact its version number and ask for nothing twice.
 
     The asset event that starts a release is sent only while the release log knows nothing of the
-    version, so that a cleared or repeated run starts no second release.
+    version, so that a cleared or repeated run starts no second release. A candidate whose gate did
+    not pass is refused, unless a person approved or overrode it.
 
     Args:
         pipeline: Name of the pipeline's folder.
@@ -101,6 +102,8 @@ class RegisterOperator(BaseOperator):
         )
 
     def _register(self, context: Context) -> Candidate:
+        from nightshift.gates.decisions import admit
+
         identity = RunIdentity.of(context, load_pipeline(self.pipeline))
         storage = StorageHook(self.s3_conn_id)
         os.environ.update(storage.environment())
@@ -111,6 +114,8 @@ class RegisterOperator(BaseOperator):
             hook.registry(self.pipeline, bucket),
         )
         refs = references(self.inputs)
+        # Asked of the record and not of the tasks before: a task can be marked as successful.
+        decision = admit(bucket, self.pipeline, refs["gate"], refs["train"])
         pin = tracker.ensure(identity.night)
         draft = Candidate(
             version=0,
@@ -120,6 +125,7 @@ class RegisterOperator(BaseOperator):
             lineage={name: ref for name, ref in refs.items() if name != "train"},
             run_id=pin.run_id,
             by=identity.by,
+            decision=decision,
         )
         known = registry.find(draft.released.key)
         candidate = known or registry.register(draft, tracker)
@@ -128,6 +134,8 @@ class RegisterOperator(BaseOperator):
         self.run_url = hook.run_url(pin)
         self.artifact_url = artifact_page(candidate.model.uri)
         self.log.info("%s version %s: %s", self.pipeline, candidate.version, candidate.released.uri)
+        if candidate.decision:
+            self.log.info("%s", candidate.decision)
         self._announce(context, candidate, known_before=known is not None)
         return candidate
 

@@ -20,12 +20,15 @@ from nightshift_airflow.triggers.release import ReleaseTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from nightshift.release.candidate import Candidate
+
 
 class RequestReleaseOperator(BaseOperator):
     """Ask for the release of the version that the form or the asset event names.
 
     Asking again for the same version is the same release. A version that the record refuses
-    (rejected earlier, or older data than the live one) skips the run and says why.
+    (rejected earlier, older data than the live one, a gate that failed and was not overridden)
+    skips the run and says why.
 
     Args:
         pipeline: Name of the pipeline's folder.
@@ -62,7 +65,7 @@ class RequestReleaseOperator(BaseOperator):
                 self.pipeline,
                 candidate,
                 by=run_by(context["dag_run"]),
-                reason=params.get("reason") or "registered by its night's run",
+                reason=params.get("reason") or _why(candidate),
                 override=bool(params.get("override")),
                 timeout_seconds=load_pipeline(self.pipeline).release.load_timeout_seconds,
             )
@@ -132,6 +135,10 @@ class WatchReleaseOperator(BaseOperator):
             context["ti"].xcom_push(key=ERROR_XCOM, value=str(state["message"])[:4000])
             raise AirflowFailException(str(state["message"]))
         return {"phase": state["phase"], "version": state["version"]}
+
+
+def _why(candidate: Candidate) -> str:
+    return str(candidate.decision or "registered by its night's run")
 
 
 def _announced(context: Context) -> int:

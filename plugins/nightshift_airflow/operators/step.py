@@ -150,7 +150,7 @@ class StepOperator(BaseOperator):
         tracker = mlflow.tracker(self.pipeline, storage.bucket())
         result = self._run(request, environment, tracker)
         if result.error:
-            self._tell_failure(tracker, request, result.error)
+            self._tell_failure(tracker, request, result.error.message)
             self._fail(context, result.error)
         assert result.artifact is not None
         self._made = result.artifact
@@ -158,6 +158,7 @@ class StepOperator(BaseOperator):
         pin = tracker.find(request.night)
         self.run_url = mlflow.run_url(pin) if pin else ""
         self._show(result)
+        self._settle(request, result, tracker)
         return {
             "artifact": result.artifact.model_dump(mode="json"),
             "metrics": result.metrics,
@@ -216,9 +217,12 @@ class StepOperator(BaseOperator):
         how = "reused" if result.reused else f"made in {result.seconds:.1f} s"
         self.log.info("%s %s: %s", self.spec.kind, how, numbers or result.artifact.uri)
 
-    def _tell_failure(self, tracker: RunTracker, request: StepRequest, error: StepError) -> None:
+    def _settle(self, request: StepRequest, result: StepResult, tracker: RunTracker) -> None:
+        """What follows from a committed artifact; raises where the task is red all the same."""
+
+    def _tell_failure(self, tracker: RunTracker, request: StepRequest, message: str) -> None:
         try:
-            tracker.log_failure(request, error.message)
+            tracker.log_failure(request.night, request.step, message)
         except NightshiftError as second:  # the step's own error is the one that matters
             self.log.warning("MLflow was not told: %s", second)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -11,6 +12,8 @@ from nightshift.artifacts.manifest import ArtifactRef
 from nightshift.definition import PipelineDefinition
 from nightshift.definition.compression import Target
 from nightshift.definition.training import Cluster, Training
+from nightshift.errors import GateFailedError
+from nightshift.gates.decision import DecisionKind, GateVerdict, Outcome
 from nightshift.steps import catalog
 from nightshift.steps.contract import StepRequest
 from nightshift_airflow.hooks.cluster import RayClusterHook
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from nightshift.steps.contract import StepResult
+    from nightshift.tracking.runs import RunTracker
 
 
 class SnapshotOperator(StepOperator):
@@ -85,10 +89,69 @@ class EvaluateOperator(StepOperator):
 
 
 class GateOperator(StepOperator):
-    """Judge every rule; one failed rule stops the run and the champion goes on serving."""
+    """Judge every rule. Red where the gate failed: the champion goes on serving.
+
+    A failed gate is an artifact like any other, so a cleared task fails again at once; and it is
+    written down as a *no* to its model, which other rules do not change. Only an override does.
+
+    Args (further): ``inputs`` may hold more than the step reads: all that the run has made is kept
+    beside the *no*, for an override to register.
+    """
 
     spec = catalog.GATE
     ui_color = "#fce4ec"
+
+    def _run(
+        self, request: StepRequest, environment: dict[str, str], tracker: RunTracker
+    ) -> StepResult:
+        result = super()._run(request, environment, tracker)
+        return result if result.error else self._with_asking(request, result, tracker)
+
+    def _with_asking(
+        self, request: StepRequest, result: StepResult, tracker: RunTracker
+    ) -> StepResult:
+        """The result, with how often nights ask a person among its metrics and tags."""
+        from nightshift.definition import load_pipeline
+        from nightshift.gates.asking import METRIC, asking
+
+        approval = load_pipeline(self.pipeline).approval
+        asks = result.facts["verdict"] == GateVerdict.INCONCLUSIVE
+        often = asking(tracker.bucket, self.pipeline, request.night, approval, asks=asks)
+        alarm = often.alarm(approval)
+        if alarm:
+            self.log.warning("%s: %s", self.pipeline, alarm)
+        tags = {**result.facts.get("tags", {}), **({"nightshift.alarm": alarm} if alarm else {})}
+        return result.model_copy(
+            update={
+                "metrics": {**result.metrics, METRIC: often.share},
+                "facts": {**result.facts, "tags": tags},
+            }
+        )
+
+    def _settle(self, request: StepRequest, result: StepResult, tracker: RunTracker) -> None:
+        from nightshift.gates.decisions import Decisions, refusal
+
+        assert result.artifact is not None
+        decisions = Decisions(tracker.bucket, self.pipeline)
+        case = decisions.case(result.artifact)
+        self.log.info("The gate is %s. %s", case.verdict, case.message)
+        if case.verdict is not GateVerdict.FAILED:
+            return
+        no = case.decided(
+            DecisionKind.FAILED,
+            by="the gate",
+            reason=case.message or "a rule failed",
+            at=datetime.now(UTC),
+            run=request.by,
+        )
+        decisions.record(no, {**references(self.inputs), "gate": result.artifact})
+        stands = decisions.standing(case)
+        if stands.outcome is Outcome.RELEASE:
+            self.log.warning("The gate failed and was %s", stands.decision)
+            return
+        message = case.message or refusal(case, stands)
+        self._tell_failure(tracker, request, message)
+        raise GateFailedError(message)
 
 
 class QuantizeOperator(StepOperator):

@@ -1,0 +1,41 @@
+"""How long a person may take to answer: never into the next night."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from nightshift.definition import PipelineDefinition
+from nightshift_airflow.dag_parts import end_of
+
+WITHOUT_SCHEDULE = timedelta(days=1)
+MARGIN = timedelta(minutes=10)
+"""Between the last moment for an answer and the next night: the run must have ended by then."""
+
+
+def answer_time(definition: PipelineDefinition, now: datetime) -> timedelta:
+    """Longest wait for an answer to a question asked now.
+
+    Args:
+        definition: The pipeline. ``approval.within_minutes`` can make the wait shorter, not longer.
+        now: The moment, with its time zone.
+
+    Returns:
+        The time until ten minutes before the next night; half of the time that is left where that
+        is less than twenty minutes. A day where no night is scheduled.
+    """
+    left = _until_next_night(definition, now)
+    longest = WITHOUT_SCHEDULE if left is None else max(left - MARGIN, left / 2)
+    declared = definition.approval.within_minutes
+    return longest if declared is None else min(longest, timedelta(minutes=declared))
+
+
+def _until_next_night(definition: PipelineDefinition, now: datetime) -> timedelta | None:
+    from croniter import croniter
+
+    if definition.schedule.cron is None:
+        return None
+    local = now.astimezone(definition.schedule.zone)
+    following: datetime = croniter(definition.schedule.cron, local).get_next(datetime)
+    last = end_of(definition)
+    # The night of the schedule's last day starts on the day after it.
+    return None if last and following > last + timedelta(days=1) else following - now
