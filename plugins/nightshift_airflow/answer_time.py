@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from nightshift.definition import PipelineDefinition
 from nightshift_airflow.dag_parts import end_of
@@ -38,4 +38,7 @@ def _until_next_night(definition: PipelineDefinition, now: datetime) -> timedelt
     following: datetime = croniter(definition.schedule.cron, local).get_next(datetime)
     last = end_of(definition)
     # The night of the schedule's last day starts on the day after it.
-    return None if last and following > last + timedelta(days=1) else following - now
+    if last and following > last + timedelta(days=1):
+        return None
+    # In UTC: between two moments of one zone Python counts the clock's hours, not those that pass.
+    return following.astimezone(UTC) - now.astimezone(UTC)

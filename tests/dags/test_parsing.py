@@ -71,7 +71,7 @@ def test_a_broken_pipeline_breaks_its_own_dag_alone(tmp_path: Path) -> None:
         NIGHTSHIFT_PIPELINES=str(pipelines),
     )
     ids, errors = json.loads(found)
-    assert ids == ["release_flights", "retrain_flights"]
+    assert ids == ["override_flights", "release_flights", "retrain_flights"]
     assert list(errors) == ["retrain_broken.py"]
     assert "broken/pipeline.yaml: pipeline: is 'flights', expected" in errors["retrain_broken.py"]
 

@@ -21,7 +21,8 @@ def test_nothing_trains_before_both_validations(retrain: DAG) -> None:
 
 
 def test_nothing_is_registered_before_the_gate(retrain: DAG) -> None:
-    assert "gate" in retrain.get_task("register").upstream_task_ids
+    assert "approve" in retrain.get_task("register").upstream_task_ids
+    assert "gate" in retrain.get_task("approve").upstream_task_ids
     assert retrain.get_task("gate").upstream_task_ids >= {"evaluate"}
 
 

@@ -181,7 +181,9 @@ def admit(bucket: Bucket, pipeline: str, gate: ArtifactRef, model: ArtifactRef) 
 
 def refusal(case: Case, stands: Standing) -> str:
     """Why a candidate may not be released, in words."""
+    if stands.outcome is Outcome.ASK:
+        return f"its gate is {case.verdict} and nobody has approved it. {case.message}"
     if stands.decision is None:
-        return case.message or f"its gate is {case.verdict} and nobody has approved it."
+        return case.message or "its gate failed."
     again = "" if stands.decision.gate.key == case.gate.key else " when other rules judged it"
     return f"this model was {stands.decision}{again}"

@@ -73,10 +73,21 @@ class TaskRun:
 
 
 class AirflowApi:
-    """A logged-in client of one stack's Airflow."""
+    """A logged-in client of one stack's Airflow.
 
-    def __init__(self, settings: StackSettings) -> None:
-        self._settings = settings
+    Args:
+        settings: The stack.
+        user: Who logs in.
+        password: The user's; by default that of ``admin``.
+    """
+
+    def __init__(
+        self, settings: StackSettings, user: str = "admin", password: str | None = None
+    ) -> None:
+        self._login = {
+            "username": user,
+            "password": password or settings.passwords.airflow_admin,
+        }
         self._client = httpx.Client(
             base_url=f"http://127.0.0.1:{settings.ports.airflow}", trust_env=False, timeout=30.0
         )
@@ -161,6 +172,19 @@ class AirflowApi:
         return [
             _dag_run(r) for r in self._checked(self._send("GET", path, params=between))["dag_runs"]
         ]
+
+    def answer(self, dag_run: DagRun, task_id: str, option: str, fields: Mapping[str, str]) -> None:
+        """Answer the question that a task asks a person.
+
+        Raises:
+            RefusedError: It asks nothing, or was answered before.
+        """
+        path = (
+            f"/api/v2/dags/{dag_run.dag_id}/dagRuns/{dag_run.run_id}/taskInstances/{task_id}/-1"
+            "/hitlDetails"
+        )
+        body = {"chosen_options": [option], "params_input": dict(fields)}
+        self._checked(self._send("PATCH", path, json=body))
 
     def clear(self, dag_run: DagRun, *, only_failed: bool = False) -> None:
         """Let a run's tasks run again: all of them, or those that failed."""
@@ -280,9 +304,8 @@ class AirflowApi:
         return {"Authorization": f"Bearer {self._token}"}
 
     def _log_in(self) -> str:
-        login = {"username": "admin", "password": self._settings.passwords.airflow_admin}
         try:
-            answer = self._client.post("/auth/token", json=login)
+            answer = self._client.post("/auth/token", json=self._login)
         except httpx.TransportError as error:
             raise self._away(error) from None
         return str(self._checked(answer)["access_token"])

@@ -142,6 +142,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "NIGHTSHIFT_HOME": str(home),
         "NIGHTSHIFT_PORT_BASE": str(free_range(40)),
         "NIGHTSHIFT_PIPELINES": str(lenient_pipelines(home / "pipelines")),
+        "NIGHTSHIFT_PEOPLE": "ada,grace",
     }
     kept = {name: os.environ.get(name) for name in environment}
     os.environ.update(environment)
@@ -157,7 +158,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             capture_output=True,
         )
         with AirflowApi(settings) as api:
-            for dag in ("retrain", "release"):
+            for dag in ("retrain", "release", "override"):
                 api.wait_for_dag(f"{dag}_{PIPELINE}", 90)
                 api.unpause(f"{dag}_{PIPELINE}")
             yield Stack(settings, api, steps)

@@ -27,6 +27,7 @@ from nightshift.release.record import Colour
 from nightshift.release.requests import ReleaseState
 from nightshift.runtimes import Runtime, python_of
 from nightshift.storage.s3 import Bucket
+from tests.integration.judged import with_passed_gate
 from tests.integration.servers import S3, ServerProcess, answers, free_port, tool, wait_until
 
 HOST = "127.0.0.1"
@@ -162,11 +163,12 @@ class Rig:
         """
         answers = [x * version / 10 + golden_offset for x in INPUTS]
         model = self._commit(pipeline, "model", str(version), answers, f"{version}-{golden_offset}")
-        return Candidate(
+        candidate = Candidate(
             version=version,
             night=night or date(2026, 1, 1) + timedelta(days=version),
             model=model,
         )
+        return with_passed_gate(self.bucket, pipeline, candidate)
 
     def with_variant(self, candidate: Candidate, factor: float) -> Candidate:
         """The same version, a TFLite variant in the model's place that answers ``x * factor``."""

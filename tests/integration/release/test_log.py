@@ -10,15 +10,22 @@ import pytest
 
 from nightshift.errors import RefusedError
 from nightshift.release import machine, requests
+from nightshift.release.candidate import Candidate
 from nightshift.release.event import Change
 from nightshift.release.log import LostRaceError, ReleaseLog, fold, pipelines
 from nightshift.release.machine import ReleaseUnderWayError
 from nightshift.release.record import ReleaseRecord
+from tests.integration.judged import with_passed_gate
 from tests.integration.servers import S3
 from tests.unit.release.builders import candidate
 
 PIPELINE = "flights"
 WRITERS = 12
+
+
+def judged(s3: S3, version: int) -> Candidate:
+    """A version whose gate passed."""
+    return with_passed_gate(s3.artifacts, PIPELINE, candidate(version))
 
 
 def requested(version: int) -> Callable[[ReleaseRecord], Change]:
@@ -60,7 +67,7 @@ def test_of_writers_that_decided_on_the_same_record_one_appends(s3: S3) -> None:
 def test_of_racing_requests_one_is_the_release_and_the_others_are_told(s3: S3) -> None:
     results = at_once(
         lambda number: requests.ask(
-            s3.artifacts, PIPELINE, candidate(number + 1), by="t", reason="r"
+            s3.artifacts, PIPELINE, judged(s3, number + 1), by="t", reason="r"
         )
     )
     assert sum(isinstance(result, str) for result in results) == 1
@@ -69,7 +76,7 @@ def test_of_racing_requests_one_is_the_release_and_the_others_are_told(s3: S3) -
 
 def test_the_same_request_from_many_at_once_is_one_release(s3: S3) -> None:
     results = at_once(
-        lambda _: requests.ask(s3.artifacts, PIPELINE, candidate(1), by="t", reason="r")
+        lambda _: requests.ask(s3.artifacts, PIPELINE, judged(s3, 1), by="t", reason="r")
     )
     assert set(results) == {"00000001"}
     assert len(list(ReleaseLog(s3.artifacts, PIPELINE).events())) == 1
@@ -131,10 +138,10 @@ def test_watching_a_release_that_never_was_is_refused(s3: S3) -> None:
 
 
 def test_a_release_is_watched_to_its_own_end_and_not_a_later_ones(s3: S3) -> None:
-    first = requests.ask(s3.artifacts, PIPELINE, candidate(1), by="t", reason="r")
+    first = requests.ask(s3.artifacts, PIPELINE, judged(s3, 1), by="t", reason="r")
     assert not requests.watch(s3.artifacts, PIPELINE, first).ended
     requests.abort(s3.artifacts, PIPELINE, by="t", reason="changed my mind")
-    second = requests.ask(s3.artifacts, PIPELINE, candidate(2), by="t", reason="r")
+    second = requests.ask(s3.artifacts, PIPELINE, judged(s3, 2), by="t", reason="r")
     state = requests.watch(s3.artifacts, PIPELINE, first)
     assert state.ended and not state.succeeded and "changed my mind" in state.message
     assert not requests.watch(s3.artifacts, PIPELINE, second).ended
