@@ -65,7 +65,7 @@ def _commit(
     manifest = Manifest(
         pipeline=pipeline,
         kind=kind,
-        key=digest(f"{keys} {facts} {rules}".encode())[:32],
+        key=digest(f"{night} {keys} {facts} {rules}".encode())[:32],
         attempt=new_attempt(),
         files={},
         inputs=inputs,
