@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nightshift.definition.gates import Metric
+from nightshift.definition.gates import MAIN, Metric
 from nightshift.evaluation.class_tables import class_tables
 from nightshift.evaluation.predictions import Predictions
 from nightshift.evaluation.result import Evaluation, Group
@@ -53,7 +53,7 @@ def _comparison(evaluation: Evaluation) -> Table:
 
 def _metrics(group: Group) -> list[Metric]:
     """What is measured of such labels: classes have no ROC curve."""
-    return [m for m in Metric if m is not Metric.AUC or group.positives is not None]
+    return [m for m in MAIN if m is not Metric.AUC or group.positives is not None]
 
 
 def _curves(evaluation: Evaluation, predictions: Predictions) -> list[Curve]:

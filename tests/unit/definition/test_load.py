@@ -144,7 +144,7 @@ CLASSES = {"name": "y", "column": "y", "classes": ["cat", "dog", "bird"]}
 
 def test_classes_are_judged_by_what_classes_have(toy: Path) -> None:
     edit(toy, label=CLASSES)
-    assert "auc ranks two classes; with label.classes use accuracy" in error_of("toy")
+    assert "auc is of two classes; with label.classes use accuracy" in error_of("toy")
     accuracy = [{"metric": "accuracy", "floor": 0.5}]
     stopping = {"early_stopping": {"monitor": "auc"}}
     edit(toy, label=CLASSES, gates=accuracy, training=stopping)

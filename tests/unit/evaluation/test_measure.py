@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from nightshift.errors import BadDefinitionError
-from nightshift.evaluation.measure import measure
 from nightshift.evaluation.metrics import auc
 from nightshift.evaluation.predictions import Predictions, as_text
 from nightshift.evaluation.report import render
 from nightshift.evaluation.result import Evaluation
+from tests.unit.evaluation.tables import evaluate
 
 ROWS = 400
 
@@ -36,20 +35,9 @@ def _predictions(*, champion: bool = True) -> Predictions:
     )
 
 
-def _measure(predictions: Predictions, no_champion: str = "") -> Evaluation:
-    version = None if predictions.champion is None else 7
-    return measure(
-        predictions,
-        pipeline="flights",
-        night=date(2013, 8, 31),
-        champion_version=version,
-        no_champion=no_champion,
-    )
-
-
 def test_slices_hold_every_row_once_and_their_own_metrics() -> None:
     predictions = _predictions()
-    found = _measure(predictions).groups("carrier")
+    found = evaluate(predictions).groups("carrier")
     assert sum(group.rows for group in found) == ROWS
     assert [group.rows for group in found] == sorted((g.rows for g in found), reverse=True)
     for group in found:
@@ -63,14 +51,14 @@ def test_slices_hold_every_row_once_and_their_own_metrics() -> None:
 
 
 def test_a_null_in_a_slice_is_a_value_of_its_own() -> None:
-    assert {group.value for group in _measure(_predictions()).groups("origin")} == {
+    assert {group.value for group in evaluate(_predictions()).groups("origin")} == {
         "1",
         "(missing)",
     }
 
 
 def test_an_evaluation_survives_its_file() -> None:
-    evaluation = _measure(_predictions())
+    evaluation = evaluate(_predictions())
     assert Evaluation.model_validate_json(evaluation.model_dump_json()) == evaluation
 
 
@@ -84,7 +72,7 @@ def test_a_key_is_no_slice() -> None:
         None,
     )
     with pytest.raises(BadDefinitionError, match=r"'flight' has 1001 values.*limit is 1000"):
-        _measure(wide)
+        evaluate(wide)
 
 
 def test_the_table_is_written_in_order_with_null_for_no_champion(tmp_path: Path) -> None:
@@ -99,7 +87,7 @@ def test_the_table_is_written_in_order_with_null_for_no_champion(tmp_path: Path)
 
 def test_the_report_shows_both_models_and_escapes_what_the_data_says() -> None:
     predictions = _predictions()
-    page = render(_measure(predictions), predictions)
+    page = render(evaluate(predictions), predictions)
     assert "champion (version 7)" in page
     assert page.count("<polyline") == 2
     assert "&lt;b&gt;" in page
@@ -108,7 +96,7 @@ def test_the_report_shows_both_models_and_escapes_what_the_data_says() -> None:
 
 def test_the_report_says_why_there_is_no_comparison() -> None:
     predictions = _predictions(champion=False)
-    page = render(_measure(predictions, "no version has been released yet"), predictions)
+    page = render(evaluate(predictions), predictions)
     assert "No comparison with a champion: no version has been released yet." in page
     assert page.count("<polyline") == 1
 
@@ -118,4 +106,4 @@ def test_a_report_of_one_label_alone_has_no_curve() -> None:
     same = Predictions(
         np.ones(ROWS, np.float32), predictions.slices, predictions.candidate, predictions.champion
     )
-    assert "<polyline" not in render(_measure(same), same)
+    assert "<polyline" not in render(evaluate(same), same)

@@ -1,192 +1,232 @@
-"""Gate rules: where the limit lies, what passes, and what never does."""
+"""Gate rules: on which side of a limit an interval is, what passes, and what never does."""
 
 from __future__ import annotations
 
 import math
-from datetime import date
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nightshift.definition.gates import GateRule, Metric
-from nightshift.evaluation.result import Evaluation, Group, Scores
-from nightshift.gates.gate import may_pass
-from nightshift.gates.rules import Bound, Judgement, Ruling, is_within, judge
+from nightshift.evaluation.comparison import Comparison
+from nightshift.evaluation.estimates import Bootstrapped, Estimate, Known
+from nightshift.gates.result import Verdict
+from nightshift.gates.rules import Bound, Judgement, Limit, Ruling, judge, limit_of
+from tests.unit.evaluation.tables import NO_CHAMPION, compare, table
 
-number = st.floats(0, 1)
-metric = st.sampled_from(Metric)
-margin = st.floats(0, 0.5)
 NAN = float("nan")
+number = st.floats(-1, 1)
+spread = st.floats(0, 0.5)
+confidence = st.floats(0.5, 0.999)
+qualities = st.sampled_from([Metric.AUC, Metric.LOG_LOSS, Metric.ACCURACY, Metric.TPR_GAP])
+ROWS = 1200
 
 
-def _scores(value: float | None) -> Scores:
-    return Scores.model_construct(auc=value, log_loss=value, accuracy=value)
+@dataclass(frozen=True)
+class Fixed(Estimate):
+    """An estimate with the same bounds at any confidence."""
+
+    value: float
+    low: float
+    high: float
+    method: str = "fixed"
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        return self.low, self.high
 
 
-def _group(
-    candidate: float | None,
-    champion: float | None = None,
-    *,
-    slice_: str | None = None,
-    rows: int = 1000,
-    positives: int = 300,
-) -> Group:
-    return Group.model_construct(
-        slice=slice_,
-        value="EWR" if slice_ else None,
-        rows=rows,
-        positives=positives,
-        candidate=_scores(candidate),
-        champion=None if champion is None else _scores(champion),
-    )
-
-
-def _evaluation(overall: Group, *slices: Group) -> Evaluation:
-    return Evaluation.model_construct(
-        pipeline="flights",
-        night=date(2013, 8, 31),
-        overall=overall,
-        slices=slices,
-        champion_version=3 if overall.champion else None,
-        no_champion="" if overall.champion else "no version has been released yet",
-    )
-
-
-def _one(rule: GateRule, group: Group) -> Judgement:
-    evaluation = _evaluation(group) if not rule.slice else _evaluation(_group(0.5), group)
-    (judgement,) = judge([rule], evaluation)
-    return judgement
-
-
-def _ruling(rule: GateRule, candidate: float | None, champion: float | None = None) -> Ruling:
-    return _one(rule, _group(candidate, champion)).ruling
+def _limit(metric: Metric, kind: str, value: float) -> Limit:
+    slice_ = "sex" if metric.is_fairness else None
+    return limit_of(GateRule(metric=metric, slice=slice_, **{kind: value}))
 
 
 @pytest.mark.parametrize(
-    ("rule", "candidate", "ruling"),
+    ("low", "high", "ruling"),
     [
-        (GateRule(metric=Metric.AUC, floor=0.6), 0.6, Ruling.PASSED),
-        (GateRule(metric=Metric.AUC, floor=0.6), math.nextafter(0.6, 0), Ruling.FAILED),
-        (GateRule(metric=Metric.LOG_LOSS, ceiling=0.5), 0.5, Ruling.PASSED),
-        (GateRule(metric=Metric.LOG_LOSS, ceiling=0.5), math.nextafter(0.5, 1), Ruling.FAILED),
-        (GateRule(metric=Metric.AUC, margin=0.25), 0.5, Ruling.PASSED),
-        (GateRule(metric=Metric.AUC, margin=0.25), math.nextafter(0.5, 0), Ruling.FAILED),
-        (GateRule(metric=Metric.LOG_LOSS, margin=0.25), 1.0, Ruling.PASSED),
-        (GateRule(metric=Metric.LOG_LOSS, margin=0.25), math.nextafter(1.0, 2), Ruling.FAILED),
-        (GateRule(metric=Metric.ACCURACY, margin=0.0), 0.75, Ruling.PASSED),
-        (GateRule(metric=Metric.ACCURACY, margin=0.0), math.nextafter(0.75, 0), Ruling.FAILED),
+        (0.60, 0.70, Ruling.PASSED),
+        (math.nextafter(0.60, 0), 0.70, Ruling.INCONCLUSIVE),
+        (0.50, 0.60, Ruling.INCONCLUSIVE),
+        (0.50, math.nextafter(0.60, 0), Ruling.FAILED),
     ],
 )
-def test_a_limit_met_exactly_passes_and_the_next_number_fails(
-    rule: GateRule, candidate: float, ruling: Ruling
+def test_a_limit_met_exactly_is_on_the_good_side_and_the_next_number_is_not(
+    low: float, high: float, ruling: Ruling
 ) -> None:
-    assert _ruling(rule, candidate, champion=0.75) is ruling
+    middle = Fixed((low + high) / 2, low, high)
+    assert _limit(Metric.AUC, "floor", 0.6).ruling(middle, 0.95, 0.95) is ruling
+    mirrored = Fixed(-middle.value, -high, -low)
+    assert _limit(Metric.LOG_LOSS, "ceiling", -0.6).ruling(mirrored, 0.95, 0.95) is ruling
 
 
-@given(metric, number, number, number, st.data())
-def test_a_better_candidate_never_turns_a_pass_into_a_fail(
-    metric: Metric, candidate: float, other: float, champion: float, data: st.DataObject
-) -> None:
-    kind = "floor" if metric.higher_is_better else "ceiling"
-    rule = GateRule(metric=metric, **{data.draw(st.sampled_from([kind, "margin"])): 0.3})
-    worse, better = sorted([candidate, other], reverse=not metric.higher_is_better)
-    if _ruling(rule, worse, champion) is Ruling.PASSED:
-        assert _ruling(rule, better, champion) is Ruling.PASSED
-
-
-@given(number, number, margin)
+@given(number, spread, st.floats(0, 0.5), confidence)
 def test_a_margin_is_as_wide_whichever_way_is_better(
-    candidate: float, champion: float, margin: float
+    difference: float, se: float, margin: float, sure: float
 ) -> None:
-    higher = GateRule(metric=Metric.AUC, margin=margin)
-    lower = GateRule(metric=Metric.LOG_LOSS, margin=margin)
-    assert _ruling(higher, candidate, champion) is _ruling(lower, -candidate, -champion)
+    higher = _limit(Metric.AUC, "margin", margin).ruling(Bootstrapped(difference, se), sure, sure)
+    lower = _limit(Metric.LOG_LOSS, "margin", margin).ruling(
+        Bootstrapped(-difference, se), sure, sure
+    )
+    assert higher is lower
 
 
-@given(metric, number, margin)
-def test_a_champion_would_pass_against_itself(metric: Metric, value: float, margin: float) -> None:
-    assert _ruling(GateRule(metric=metric, margin=margin), value, value) is Ruling.PASSED
+@given(qualities, number, spread, confidence)
+def test_an_estimate_never_passes_and_fails_at_once_and_more_confidence_decides_less(
+    metric: Metric, value: float, se: float, sure: float
+) -> None:
+    limit = _limit(metric, "ceiling" if not metric.higher_is_better else "floor", 0.3)
+    estimate = Bootstrapped(value, se)
+    decided = limit.ruling(estimate, sure, sure)
+    surer = limit.ruling(estimate, (1 + sure) / 2, (1 + sure) / 2)
+    assert surer in (decided, Ruling.INCONCLUSIVE)
 
 
-@pytest.mark.parametrize("bad", [None, NAN, math.inf, -math.inf])
-@pytest.mark.parametrize("limit", ["floor", "ceiling", "margin"])
-@pytest.mark.parametrize("metric", list(Metric))
-def test_what_is_no_number_never_passes(bad: float | None, limit: str, metric: Metric) -> None:
-    rule = GateRule(metric=metric, **{limit: 0.0})
-    judgement = _one(rule, _group(bad, 0.5))
-    assert judgement.ruling is Ruling.FAILED
-    assert judgement.reason == "the metric has no value"
+@given(number, spread, confidence, st.integers(1, 100))
+def test_more_groups_never_turn_anything_into_a_failure_nor_take_a_pass_away(
+    value: float, se: float, sure: float, groups: int
+) -> None:
+    limit, estimate = Limit(low=0.3), Bootstrapped(value, se)
+    alone = limit.ruling(estimate, sure, sure)
+    among = limit.ruling(estimate, sure, 1 - (1 - sure) / groups)
+    assert among is alone or (alone, among) == (Ruling.FAILED, Ruling.INCONCLUSIVE)
+
+
+@given(number, number, st.floats(0, 0.5))
+def test_a_better_candidate_never_fares_worse(a: float, b: float, se: float) -> None:
+    order = [Ruling.FAILED, Ruling.INCONCLUSIVE, Ruling.PASSED]
+    worse, better = (Bootstrapped(v, se) for v in sorted([a, b]))
+    limit = Limit(low=0.1)
+    assert order.index(limit.ruling(worse, 0.95, 0.99)) <= order.index(
+        limit.ruling(better, 0.95, 0.99)
+    )
 
 
 @pytest.mark.parametrize("bad", [NAN, math.inf, -math.inf])
-@pytest.mark.parametrize("metric", list(Metric))
-def test_no_candidate_passes_against_a_champion_without_a_value(bad: float, metric: Metric) -> None:
-    assert _ruling(GateRule(metric=metric, margin=0.1), 0.9, bad) is Ruling.FAILED
+@pytest.mark.parametrize("limit", [Limit(low=-5.0), Limit(high=5.0), Limit(-5.0, 5.0)])
+def test_what_is_no_number_never_passes(bad: float, limit: Limit) -> None:
+    assert limit.ruling(Known(bad), 0.9, 0.9) is Ruling.INCONCLUSIVE
+    assert limit.ruling(Bootstrapped(0.0, bad), 0.9, 0.9) is Ruling.INCONCLUSIVE
 
 
-@given(st.floats(), st.floats(), st.sampled_from(Bound))
-def test_within_means_a_plain_comparison_of_numbers(
-    value: float, limit: float, bound: Bound
-) -> None:
-    plain = value >= limit if bound is Bound.AT_LEAST else value <= limit
-    expected = plain and math.isfinite(value) and math.isfinite(limit)
-    assert is_within(value, bound, limit) is expected
+def test_the_ceiling_of_a_gap_is_about_its_size_on_either_side() -> None:
+    limit = _limit(Metric.TPR_GAP, "ceiling", 0.1)
+    for sign in (1, -1):
+        assert limit.ruling(Known(sign * 0.1), 0.95, 0.95) is Ruling.PASSED
+        assert limit.ruling(Known(sign * 0.11), 0.95, 0.95) is Ruling.FAILED
+
+
+def _night(*, harm: float = 0.0, champion: bool = True, seed: int = 5) -> Comparison:
+    """A useful champion; a candidate that is wrong about a share of rows of ``origin = LGA``."""
+    draw = np.random.default_rng(seed)
+    labels = draw.integers(0, 2, ROWS)
+    origin = draw.choice(["EWR", "JFK", "LGA"], ROWS, p=[0.5, 0.3, 0.2])
+    scores = np.clip(0.25 + 0.5 * labels + draw.normal(0, 0.15, ROWS), 0.01, 0.99)
+    ours = np.clip(scores + draw.normal(0, 0.02, ROWS), 0.01, 0.99)
+    harmed = (origin == "LGA") & (draw.random(ROWS) < harm)
+    ours[harmed] = 1 - ours[harmed]
+    predictions = table(labels, ours, scores if champion else None, origin=origin.tolist())
+    return compare(predictions, min_slice_size=100)
+
+
+def _judge(rule: GateRule, night: Comparison) -> tuple[Judgement, ...]:
+    return judge([rule], night, {}, "" if night.has_champion else NO_CHAMPION)
+
+
+def test_equal_models_pass_every_margin_and_a_harmed_slice_fails_by_name() -> None:
+    rule = GateRule(metric=Metric.ACCURACY, margin=0.05, slice="origin")
+    assert {j.ruling for j in _judge(rule, _night())} == {Ruling.PASSED}
+    judged = _judge(rule, _night(harm=0.4))
+    assert {j.value: j.ruling for j in judged} == {
+        "EWR": Ruling.PASSED,
+        "JFK": Ruling.PASSED,
+        "LGA": Ruling.FAILED,
+    }
+    failed = next(j for j in judged if j.ruling is Ruling.FAILED)
+    assert failed.high is not None
+    assert failed.high < -0.05 == failed.limit
+    assert failed.fail_confidence == pytest.approx(1 - 0.05 / 3)
+    assert failed.method == "exact McNemar"
+
+
+def test_a_small_harm_is_for_a_person() -> None:
+    rule = GateRule(metric=Metric.ACCURACY, margin=0.05, slice="origin")
+    judged = {j.value: j for j in _judge(rule, _night(harm=0.06))}
+    assert judged["LGA"].ruling is Ruling.INCONCLUSIVE
+    assert "origin = LGA" in str(judged["LGA"])
+    assert "inconclusive" in str(judged["LGA"])
 
 
 def test_without_a_champion_floors_decide_alone() -> None:
+    night = _night(champion=False)
     rules = [GateRule(metric=Metric.AUC, floor=0.6), GateRule(metric=Metric.AUC, margin=0.0)]
-    judgements = judge(rules, _evaluation(_group(0.7)))
+    judgements = judge(rules, night, {}, NO_CHAMPION)
     assert [j.ruling for j in judgements] == [Ruling.PASSED, Ruling.SKIPPED]
-    assert judgements[1].reason == "no version has been released yet"
-    assert may_pass(judgements)
+    assert judgements[1].reason == NO_CHAMPION
+    assert Verdict.of(judgements) is Verdict.PASSED
 
 
 def test_rules_that_were_all_skipped_pass_nothing() -> None:
-    judgements = judge([GateRule(metric=Metric.AUC, margin=0.0)], _evaluation(_group(0.99)))
-    assert not may_pass(judgements)
+    judgements = _judge(GateRule(metric=Metric.AUC, margin=0.0), _night(champion=False))
+    assert Verdict.of(judgements) is Verdict.INCONCLUSIVE
 
 
-def test_one_failure_among_passes_fails() -> None:
-    rules = [GateRule(metric=Metric.AUC, floor=0.6), GateRule(metric=Metric.AUC, floor=0.8)]
-    assert not may_pass(judge(rules, _evaluation(_group(0.7))))
+def test_the_worst_rule_decides_but_a_declared_exception_does_not() -> None:
+    passes = GateRule(metric=Metric.AUC, floor=0.6)
+    fails = GateRule(metric=Metric.AUC, floor=0.999)
+    assert Verdict.of(judge([passes, fails], _night(), {})) is Verdict.FAILED
+    warns = fails.model_copy(update={"warn_only": True})
+    judgements = judge([passes, warns], _night(), {})
+    assert Verdict.of(judgements) is Verdict.PASSED
+    assert judgements[1].ruling is Ruling.FAILED  # shown as it is
 
 
-def test_a_slice_rule_judges_each_value_with_enough_rows() -> None:
-    rule = GateRule(metric=Metric.AUC, floor=0.6, slice="origin", minimum_rows=200)
-    slices = [
-        _group(0.59, slice_="origin", rows=200),
-        _group(0.10, slice_="origin", rows=199),
-        _group(0.10, slice_="carrier"),
+def test_a_small_group_is_listed_and_not_judged() -> None:
+    rule = GateRule(metric=Metric.AUC, floor=0.6, slice="origin", minimum_rows=300)
+    judged = {j.value: j for j in _judge(rule, _night())}
+    assert judged["LGA"].ruling is Ruling.SKIPPED
+    assert "rows, judged from 300 on" in judged["LGA"].reason
+    assert judged["JFK"].fail_confidence == pytest.approx(1 - 0.05 / 2)  # two were looked at
+
+
+def test_a_holdout_with_one_label_never_passes_a_rule_about_ranking() -> None:
+    night = compare(table([1] * 50, np.linspace(0.1, 0.9, 50)))
+    (judgement,) = _judge(GateRule(metric=Metric.AUC, floor=0.6), night)
+    assert judgement.ruling is Ruling.INCONCLUSIVE
+    assert judgement.reason == "the metric has no value in these rows"
+
+
+def test_facts_of_the_night_are_judged_as_they_are() -> None:
+    rules = [
+        GateRule(metric=Metric.HOLDOUT_ROWS, floor=1000),
+        GateRule(metric=Metric.HOLDOUT_DRIFT, ceiling=0.1),
+        GateRule(metric=Metric.DATA_WARNINGS, ceiling=3),
+        GateRule(metric=Metric.CHAMPION_AGE_DAYS, ceiling=30),
     ]
-    judgements = judge([rule], _evaluation(_group(0.9), *slices))
-    assert [j.ruling for j in judgements] == [Ruling.FAILED, Ruling.SKIPPED]
-    assert judgements[1].reason == "199 rows, judged from 200 on"
-
-
-def test_a_slice_with_one_label_has_no_ranking_to_judge() -> None:
-    rule = GateRule(metric=Metric.AUC, floor=0.6, slice="origin")
-    judgement = _one(rule, _group(None, slice_="origin", positives=0))
-    assert (judgement.ruling, judgement.reason) == (Ruling.SKIPPED, "all rows have the same label")
-
-
-def test_a_holdout_with_one_label_fails_a_rule_about_ranking() -> None:
-    rule = GateRule(metric=Metric.AUC, floor=0.6)
-    assert _one(rule, _group(None, positives=0)).ruling is Ruling.FAILED
-
-
-def test_a_slice_that_was_not_evaluated_fails() -> None:
-    rule = GateRule(metric=Metric.AUC, floor=0.6, slice="origin")
-    (judgement,) = judge([rule], _evaluation(_group(0.9)))
-    assert (judgement.ruling, judgement.reason) == (
-        Ruling.FAILED,
-        "the evaluation holds no such slice",
+    known = {Metric.HOLDOUT_ROWS: 1000.0, Metric.HOLDOUT_DRIFT: 0.2}
+    judged = judge(rules, _night(), known, "")
+    assert [j.ruling for j in judged] == [
+        *(Ruling.PASSED, Ruling.FAILED, Ruling.INCONCLUSIVE, Ruling.SKIPPED)
+    ]
+    assert str(judged[1]) == (
+        "holdout_drift <= 0.1 [the night]: measured 0.2, limit <= 0.1: failed"
     )
 
 
-def test_a_judgement_reads_as_a_sentence() -> None:
-    rule = GateRule(metric=Metric.AUC, margin=0.02)
-    assert str(_one(rule, _group(0.5, 0.7))) == (
-        "auc no worse than champion by more than 0.02 [all rows, 1000 rows]: measured 0.5, "
-        "limit >= 0.68: failed"
-    )
+def test_the_same_night_is_judged_the_same_whatever_was_judged_before() -> None:
+    rules = [
+        GateRule(metric=Metric.AUC, margin=0.01),
+        GateRule(metric=Metric.LOG_LOSS, margin=0.01, slice="origin"),
+    ]
+    forward = judge(rules, _night(harm=0.1), {})
+    backward = judge(rules[::-1], _night(harm=0.1), {})
+    assert set(map(str, forward)) == set(map(str, backward))
+
+
+def test_flips_need_a_champion_and_have_exact_bounds() -> None:
+    rule = GateRule(metric=Metric.FLIP_RATE, ceiling=0.1)
+    (judgement,) = _judge(rule, _night())
+    assert (judgement.ruling, judgement.bound) == (Ruling.PASSED, Bound.AT_MOST)
+    (judgement,) = _judge(rule, _night(champion=False))
+    assert (judgement.ruling, judgement.reason) == (Ruling.SKIPPED, NO_CHAMPION)
