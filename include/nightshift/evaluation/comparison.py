@@ -89,6 +89,7 @@ class Comparison:
             groups.slicing: groups for groups in all_groups(slicings, predictions.slices)
         }
         self.everything = Rows(None, None, np.arange(len(predictions)))
+        self._known: dict[tuple[Metric, str | None, str | None], Compared | None] = {}
 
     @property
     def has_champion(self) -> bool:
@@ -108,6 +109,12 @@ class Comparison:
 
         The same rows, settings and seed give the same numbers, whatever was measured before.
         """
+        key = (metric, rows.slicing, rows.value)
+        if key not in self._known:
+            self._known[key] = self._measure(metric, rows)
+        return self._known[key]
+
+    def _measure(self, metric: Metric, rows: Rows) -> Compared | None:
         if not len(rows):
             return None
         if metric is Metric.ACCURACY:
