@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -93,6 +93,11 @@ class SmallNight:
         )
         return self._commit("snapshot", {SNAPSHOT_FILE: snapshot.model_dump_json().encode()})
 
+    def statistics(self, warnings: Sequence[str] = (), **drift: float) -> ArtifactRef:
+        """What the validation's runtime would have found, as a gate reads it."""
+        metrics = {f"holdout_drift/{column}": value for column, value in drift.items()}
+        return self._commit("statistics", {}, metrics=metrics, facts={"warnings": list(warnings)})
+
     def run(
         self,
         step: str,
@@ -142,7 +147,7 @@ class SmallNight:
             rows=len(rows["delay"]),
         )
 
-    def _commit(self, kind: str, files: Mapping[str, bytes]) -> ArtifactRef:
+    def _commit(self, kind: str, files: Mapping[str, bytes], **told: Any) -> ArtifactRef:
         local = self.folder.parent / f"{kind}-{new_attempt()}"
         local.mkdir(parents=True)
         for name, body in files.items():
@@ -154,6 +159,7 @@ class SmallNight:
             attempt=new_attempt(),
             files={},
             created=datetime.now(UTC),
+            **told,
         )
         return self.store.commit(draft, local).ref
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from nightshift.errors import ErrorKind
 from nightshift.evaluation.metrics import auc, log_loss
 from nightshift.evaluation.result import Evaluation
 from nightshift.steps.contract import StepResult
@@ -33,7 +32,8 @@ def _evaluate(trained: Trained, champion: int | None = None) -> tuple[StepResult
     inputs = {"snapshot": snapshot, "train": trained.model}
     result = trained.night.run("evaluate", inputs)
     assert result.artifact is not None, result.error
-    return result, {"snapshot": snapshot, "evaluate": result.artifact}
+    statistics = trained.night.statistics(["a new colour"], colour=0.02, size=0.01)
+    return result, {**inputs, "statistics": statistics, "evaluate": result.artifact}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,35 @@ def test_reports_are_published_and_name_what_was_compared(
         assert "small, night of 2013-01-10" in page
 
 
-def test_a_failed_gate_names_rule_value_limit_and_slice_and_shows_its_report(
+def test_the_gate_knows_the_night_and_what_its_data_report_warned_of(
+    trained: Trained,
+    second_night,  # type: ignore[no-untyped-def]
+) -> None:
+    night = trained.night
+    gates = [
+        {"metric": "auc", "floor": 0.5},
+        {"metric": "holdout_rows", "floor": HOLDOUT_DAYS * (ROWS_PER_DAY - 7)},
+        {"metric": "holdout_drift", "ceiling": 0.01},
+        {"metric": "data_warnings", "ceiling": 0, "warn_only": True},
+        {"metric": "champion_age_days", "ceiling": 1},
+        {"metric": "model_megabytes", "ceiling": 100},
+    ]
+    result = night.run("gate", second_night[1], night.definition(gates=gates))
+    assert [(r["metric"], r["ruling"]) for r in result.facts["rules"]] == [
+        ("auc", "passed"),
+        ("holdout_rows", "passed"),
+        ("holdout_drift", "failed"),
+        ("data_warnings", "failed"),
+        ("champion_age_days", "passed"),
+        ("model_megabytes", "passed"),
+    ]
+    assert result.facts["verdict"] == "failed"
+    assert "1 of 6 gate rules failed" in result.facts["message"]
+    page = night.s3.artifacts.get(result.reports["Gate report"].split("/", 3)[3]).body.decode()
+    assert "a new colour" in page
+
+
+def test_a_failed_gate_names_rule_value_limit_and_slice_and_is_kept(
     trained: Trained,
     second_night,  # type: ignore[no-untyped-def]
 ) -> None:
@@ -109,18 +137,14 @@ def test_a_failed_gate_names_rule_value_limit_and_slice_and_shows_its_report(
         {"metric": "auc", "floor": 0.999, "slice": "colour", "minimum_rows": 50},
     ]
     result = night.run("gate", second_night[1], night.definition(gates=gates))
-    assert result.artifact is None
-    error = result.error
-    assert error is not None
-    assert error.kind is ErrorKind.GATE_FAILED
-    assert not error.kind.retryable
-    assert "3 of 4 gate rules failed" in error.message
-    assert "auc by colour >= 0.999 [colour = red" in error.message
-    assert "limit >= 0.999: failed" in error.message
-    assert error.message.endswith("Champion version 3 goes on serving.")
-    assert [rule["ruling"] for rule in error.facts["rules"]].count("failed") == 3
-    assert error.report is not None
-    page = night.s3.artifacts.get(error.report.split("/", 3)[3]).body.decode()
+    assert result.artifact is not None
+    assert result.facts["verdict"] == "failed"
+    message = result.facts["message"]
+    assert "3 of 4 gate rules failed" in message
+    assert "auc by colour >= 0.999 [colour = red" in message
+    assert "limit >= 0.999: failed" in message
+    assert message.endswith("Champion version 3 goes on serving.")
+    page = night.s3.artifacts.get(result.reports["Gate report"].split("/", 3)[3]).body.decode()
     assert 'class="badge failed"' in page
 
 
@@ -139,7 +163,8 @@ def test_a_champion_that_needs_a_dropped_feature_is_not_compared_and_that_is_sai
         "champion version 3 asks for 'size', which the pipeline no longer declares"
     )
     assert result.artifact is not None
-    gate = night.run("gate", {"snapshot": snapshot, "evaluate": result.artifact}, smaller)
+    inputs = {"snapshot": snapshot, "train": model, "statistics": night.statistics()}
+    gate = night.run("gate", {**inputs, "evaluate": result.artifact}, smaller)
     margin = gate.facts["rules"][1]
     assert (margin["ruling"], margin["reason"]) == ("skipped", result.facts["no_champion"])
 
