@@ -30,8 +30,9 @@ from nightshift.data.reader import download, read_snapshot
 from nightshift.definition import PipelineDefinition, load_pipeline
 from nightshift.evaluation.comparison import Comparison
 from nightshift.evaluation.predictions import Predictions, as_text
-from nightshift.gates.result import Verdict
+from nightshift.gates.result import verdict_of
 from nightshift.gates.rules import Judgement, Ruling, judge
+from nightshift.gates.verdict import GateVerdict
 from nightshift.training.examples import ExampleReader
 
 FIRST, NIGHTS = date(2013, 8, 24), 16
@@ -157,7 +158,7 @@ def _nights(folder: Path) -> None:
         judgements = _judge(predictions)
         open_ = [str(j) for j in judgements if j.ruling in (Ruling.FAILED, Ruling.INCONCLUSIVE)]
         night = path.stem.removeprefix("night-")
-        verdict = Verdict.of(judgements)
+        verdict = verdict_of(judgements)
         print(f"| {night} | {len(predictions):,} | {verdict} | {'; '.join(open_)} |", flush=True)
     print()
 
@@ -179,7 +180,7 @@ def _verdict(predictions: Predictions) -> tuple[str, list[str]]:
         for j in judgements
         if j.ruling in (Ruling.FAILED, Ruling.INCONCLUSIVE)
     ]
-    return Verdict.of(judgements).value, sorted(set(blamed))
+    return verdict_of(judgements).value, sorted(set(blamed))
 
 
 def _resampled(folder: Path, draw: np.random.Generator) -> Predictions:
@@ -243,7 +244,7 @@ def _worse(
 def _tell(name: str, verdicts: Iterator[tuple[str, list[str]]]) -> None:
     found = list(verdicts)
     counts = Counter(verdict for verdict, _ in found)
-    told = [f"{v} {counts[v.value]} ({counts[v.value] / len(found):.1%})" for v in Verdict]
+    told = [f"{v} {counts[v.value]} ({counts[v.value] / len(found):.1%})" for v in GateVerdict]
     print(f"{name}: of {len(found)}: {', '.join(told)}")
     for rule, times in Counter(rule for _, rules in found for rule in rules).most_common():
         print(f"  {rule}: {times}")

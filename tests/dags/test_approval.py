@@ -14,7 +14,8 @@ from nightshift.artifacts.manifest import ArtifactRef
 from nightshift.definition import PipelineDefinition, load_pipeline
 from nightshift.definition.approval import Approval
 from nightshift.definition.model import Schedule
-from nightshift.gates.decision import Case, Decision, DecisionKind, GateVerdict
+from nightshift.gates.decision import Case, Decision, DecisionKind
+from nightshift.gates.verdict import GateVerdict
 from nightshift_airflow.answer_time import MARGIN, answer_time
 from nightshift_airflow.operators.approve import ApproveOperator
 from nightshift_airflow.override import override_dag

@@ -16,17 +16,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from nightshift.artifacts.manifest import ArtifactRef
+from nightshift.gates.verdict import GateVerdict
 
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """Words that must not be left out."""
-
-
-class GateVerdict(StrEnum):
-    """How a gate ended: ``facts["verdict"]`` of its artifact."""
-
-    PASSED = "passed"
-    INCONCLUSIVE = "inconclusive"
-    FAILED = "failed"
 
 
 class DecisionKind(StrEnum):

@@ -24,11 +24,11 @@ from nightshift.gates.decision import (
     Case,
     Decision,
     DecisionKind,
-    GateVerdict,
     Outcome,
     Standing,
     standing,
 )
+from nightshift.gates.verdict import GateVerdict
 from nightshift.storage.s3 import Bucket
 
 _OVERRIDE = ".override"

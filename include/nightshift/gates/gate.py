@@ -15,7 +15,7 @@ from nightshift.evaluation.predictions import PREDICTIONS_FILE, Predictions
 from nightshift.evaluation.result import METRICS_FILE, Evaluation
 from nightshift.gates.facts import facts_of
 from nightshift.gates.report import render
-from nightshift.gates.result import GATE_FILE, GateResult, Verdict
+from nightshift.gates.result import GATE_FILE, GateResult, verdict_of
 from nightshift.gates.rules import judge
 from nightshift.steps.contract import StepContext, StepOutcome
 
@@ -39,7 +39,7 @@ def run(context: StepContext) -> StepOutcome:
     result = GateResult(
         pipeline=evaluation.pipeline,
         night=evaluation.night,
-        verdict=Verdict.of(judgements),
+        verdict=verdict_of(judgements),
         champion_version=evaluation.champion_version,
         no_champion=evaluation.no_champion,
         judgements=judgements,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from nightshift.evaluation.result import Evaluation
 from nightshift.gates.facts import Facts
 from nightshift.gates.result import GateResult
-from nightshift.gates.result import Verdict as Decision
 from nightshift.gates.rules import Judgement, Ruling
+from nightshift.gates.verdict import GateVerdict
 from nightshift.reports.page import Badge, Cell, Section, Table, Text, Verdict, render_page
 
 _ORDER = (Ruling.FAILED, Ruling.INCONCLUSIVE, Ruling.PASSED, Ruling.SKIPPED)
@@ -17,9 +17,9 @@ _BADGES = {
     Ruling.SKIPPED: Verdict.SKIPPED,
 }
 _PAGE = {
-    Decision.PASSED: Verdict.PASSED,
-    Decision.INCONCLUSIVE: Verdict.WARNING,
-    Decision.FAILED: Verdict.FAILED,
+    GateVerdict.PASSED: Verdict.PASSED,
+    GateVerdict.INCONCLUSIVE: Verdict.WARNING,
+    GateVerdict.FAILED: Verdict.FAILED,
 }
 _COLUMNS = (
     *("ruling", "rule", "group", "rows", "candidate", "champion", "measured", "interval"),
@@ -55,9 +55,9 @@ _READING = (
 def _verdict(evaluation: Evaluation, result: GateResult) -> str:
     counts = ", ".join(f"{sum(j.ruling is r for j in result.judgements)} {r}" for r in _ORDER)
     outcome = {
-        Decision.PASSED: "The candidate may be released.",
-        Decision.INCONCLUSIVE: "A person decides; until then what serves now goes on serving.",
-        Decision.FAILED: "The candidate is not released; what serves now goes on serving.",
+        GateVerdict.PASSED: "The candidate may be released.",
+        GateVerdict.INCONCLUSIVE: "A person decides; until then what serves now goes on serving.",
+        GateVerdict.FAILED: "The candidate is not released; what serves now goes on serving.",
     }[result.verdict]
     return f"{outcome}\nRules: {counts}.\n{_against(evaluation)}"
 

@@ -4,32 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
 from nightshift.gates.rules import Judgement, Ruling
+from nightshift.gates.verdict import GateVerdict
 
 GATE_FILE = "gate.json"
 
 
-class Verdict(StrEnum):
-    """May the candidate be released?"""
-
-    PASSED = "passed"
-    INCONCLUSIVE = "inconclusive"
-    """A person decides."""
-    FAILED = "failed"
-
-    @classmethod
-    def of(cls, judgements: Sequence[Judgement]) -> Verdict:
-        """The worst of all rules; where none was passed, nothing shows that it may."""
-        rulings = {judgement.decisive for judgement in judgements}
-        if Ruling.FAILED in rulings:
-            return cls.FAILED
-        if Ruling.INCONCLUSIVE in rulings or Ruling.PASSED not in rulings:
-            return cls.INCONCLUSIVE
-        return cls.PASSED
+def verdict_of(judgements: Sequence[Judgement]) -> GateVerdict:
+    """The worst of all rules; where none was passed, nothing shows that it may."""
+    rulings = {judgement.decisive for judgement in judgements}
+    if Ruling.FAILED in rulings:
+        return GateVerdict.FAILED
+    if Ruling.INCONCLUSIVE in rulings or Ruling.PASSED not in rulings:
+        return GateVerdict.INCONCLUSIVE
+    return GateVerdict.PASSED
 
 
 class GateResult(BaseModel):
@@ -39,7 +30,7 @@ class GateResult(BaseModel):
 
     pipeline: str
     night: date
-    verdict: Verdict
+    verdict: GateVerdict
     champion_version: int | None
     no_champion: str = ""
     """Why there was nothing to compare with: floors and ceilings decided alone."""
@@ -51,10 +42,10 @@ class GateResult(BaseModel):
         where = f"{self.pipeline}, night of {self.night}"
         decided = [j for j in self.judgements if j.decisive.value == self.verdict.value]
         lines = "\n".join(f"  {judgement}" for judgement in decided or self.judgements)
-        if self.verdict is Verdict.PASSED:
+        if self.verdict is GateVerdict.PASSED:
             return f"{where}: the gate passed.{self._alone}"
         count = f"{len(decided)} of {len(self.judgements)} gate rules"
-        if self.verdict is Verdict.FAILED:
+        if self.verdict is GateVerdict.FAILED:
             return f"{where}: {count} failed:\n{lines}\n{self._stays}"
         if not decided:
             return f"{where}: not one gate rule could be judged:\n{lines}\nA person decides."

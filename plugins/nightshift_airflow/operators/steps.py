@@ -13,7 +13,8 @@ from nightshift.definition import PipelineDefinition
 from nightshift.definition.compression import Target
 from nightshift.definition.training import Cluster, Training
 from nightshift.errors import GateFailedError
-from nightshift.gates.decision import DecisionKind, GateVerdict, Outcome
+from nightshift.gates.decision import DecisionKind, Outcome
+from nightshift.gates.verdict import GateVerdict
 from nightshift.steps import catalog
 from nightshift.steps.contract import StepRequest
 from nightshift_airflow.hooks.cluster import RayClusterHook

@@ -14,10 +14,10 @@ from nightshift.gates.decision import (
     Case,
     Decision,
     DecisionKind,
-    GateVerdict,
     Outcome,
     standing,
 )
+from nightshift.gates.verdict import GateVerdict
 
 NIGHT = date(2013, 8, 31)
 NO = (DecisionKind.FAILED, DecisionKind.REJECTED, DecisionKind.TIMED_OUT)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from nightshift.definition.gates import GateRule, Metric
 from nightshift.evaluation.comparison import Comparison
 from nightshift.evaluation.estimates import Bootstrapped, Estimate, Known
-from nightshift.gates.result import Verdict
+from nightshift.gates.result import verdict_of
 from nightshift.gates.rules import Bound, Judgement, Limit, Ruling, judge, limit_of
+from nightshift.gates.verdict import GateVerdict
 from tests.unit.evaluation.tables import NO_CHAMPION, compare, table
 
 NAN = float("nan")
@@ -164,21 +165,21 @@ def test_without_a_champion_floors_decide_alone() -> None:
     judgements = judge(rules, night, {}, NO_CHAMPION)
     assert [j.ruling for j in judgements] == [Ruling.PASSED, Ruling.SKIPPED]
     assert judgements[1].reason == NO_CHAMPION
-    assert Verdict.of(judgements) is Verdict.PASSED
+    assert verdict_of(judgements) is GateVerdict.PASSED
 
 
 def test_rules_that_were_all_skipped_pass_nothing() -> None:
     judgements = _judge(GateRule(metric=Metric.AUC, margin=0.0), _night(champion=False))
-    assert Verdict.of(judgements) is Verdict.INCONCLUSIVE
+    assert verdict_of(judgements) is GateVerdict.INCONCLUSIVE
 
 
 def test_the_worst_rule_decides_but_a_declared_exception_does_not() -> None:
     passes = GateRule(metric=Metric.AUC, floor=0.6)
     fails = GateRule(metric=Metric.AUC, floor=0.999)
-    assert Verdict.of(judge([passes, fails], _night(), {})) is Verdict.FAILED
+    assert verdict_of(judge([passes, fails], _night(), {})) is GateVerdict.FAILED
     warns = fails.model_copy(update={"warn_only": True})
     judgements = judge([passes, warns], _night(), {})
-    assert Verdict.of(judgements) is Verdict.PASSED
+    assert verdict_of(judgements) is GateVerdict.PASSED
     assert judgements[1].ruling is Ruling.FAILED  # shown as it is
 
 
