@@ -47,8 +47,8 @@ def night_params(definition: PipelineDefinition) -> dict[str, Param]:
             format="date",
             title="Night",
             description="Last day of the data window, in "
-            f"{definition.schedule.timezone}. Empty on a scheduled run: the day that the run's "
-            "data interval covers.",
+            f"{definition.schedule.timezone}. Empty on a scheduled run: the last day of the "
+            "run's data interval.",
         ),
         "window": Param(
             None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from nightshift.definition import PipelineDefinition
@@ -43,7 +43,7 @@ class RunIdentity:
         run = context["dag_run"]
         return cls(
             definition=with_training(_with_window(definition, params.get("window")), params),
-            night=_night(params.get("night"), context.get("data_interval_start"), definition),
+            night=_night(params.get("night"), context.get("data_interval_end"), definition),
             nonce=run.run_id if params.get("force") else "",
             by=run_by(run),
         )
@@ -55,7 +55,7 @@ def run_by(run: Any) -> str:
     return f"{run.dag_id}/{run.run_id}" + (f" by {person}" if person else "")
 
 
-def _night(given: Any, interval_start: datetime | None, definition: PipelineDefinition) -> date:
+def _night(given: Any, interval_end: datetime | None, definition: PipelineDefinition) -> date:
     if given:
         try:
             return date.fromisoformat(str(given))
@@ -63,12 +63,13 @@ def _night(given: Any, interval_start: datetime | None, definition: PipelineDefi
             raise BadDefinitionError(
                 f"{definition.pipeline}: night is {given!r}; expected a date such as 2013-08-31."
             ) from None
-    if interval_start is None:
+    if interval_end is None:
         raise BadDefinitionError(
             f"{definition.pipeline}: this run was triggered without a night and has no data "
             "interval to take it from. Trigger it again and fill in 'night'."
         )
-    return interval_start.astimezone(definition.schedule.zone).date()
+    # The last whole day before the run: of an interval of a day the day, of a year 31 December.
+    return interval_end.astimezone(definition.schedule.zone).date() - timedelta(days=1)
 
 
 def _with_window(definition: PipelineDefinition, days: Any) -> PipelineDefinition:

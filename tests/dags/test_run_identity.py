@@ -2,31 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import pendulum
 import pytest
+from airflow.timetables.base import TimeRestriction
+from airflow.timetables.interval import CronDataIntervalTimetable
 
-from nightshift.definition import load_pipeline
+from nightshift.definition import PipelineDefinition, load_pipeline
 from nightshift.errors import BadDefinitionError
+from nightshift_airflow.dag_parts import end_of, start_of
 from nightshift_airflow.run_identity import RunIdentity
 
 
-def identity(start: datetime | None = None, **params: Any) -> RunIdentity:
-    run = SimpleNamespace(dag_id="retrain_flights", run_id="manual__1")
-    context: Any = {"params": params, "dag_run": run, "data_interval_start": start}
-    return RunIdentity.of(context, load_pipeline("flights"))
+def identity(end: datetime | None = None, pipeline: str = "flights", **params: Any) -> RunIdentity:
+    run = SimpleNamespace(dag_id=f"retrain_{pipeline}", run_id="manual__1")
+    context: Any = {"params": params, "dag_run": run, "data_interval_end": end}
+    return RunIdentity.of(context, load_pipeline(pipeline))
 
 
 def test_the_form_wins() -> None:
-    start = datetime(2013, 6, 1, 6, tzinfo=UTC)
-    assert identity(start, night="2013-08-31").night == date(2013, 8, 31)
+    end = datetime(2013, 6, 1, 6, tzinfo=UTC)
+    assert identity(end, night="2013-08-31").night == date(2013, 8, 31)
 
 
-def test_a_scheduled_night_is_the_intervals_day_in_the_pipelines_time_zone() -> None:
-    # 2013-09-01T03:00Z is still the evening of 31 August in New York.
-    assert identity(datetime(2013, 9, 1, 3, tzinfo=UTC)).night == date(2013, 8, 31)
+def test_a_scheduled_night_is_the_intervals_last_day_in_the_pipelines_time_zone() -> None:
+    # 2013-09-02T03:00Z is still the evening of 1 September in New York.
+    assert identity(datetime(2013, 9, 2, 3, tzinfo=UTC)).night == date(2013, 8, 31)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "first", "last", "count"),
+    [
+        ("flights", date(2013, 4, 1), date(2013, 12, 31), 275),
+        ("fashion", date(2024, 1, 11), date(2024, 3, 1), 51),
+        ("employment", date(2016, 12, 31), date(2018, 12, 31), 3),
+    ],
+)
+def test_the_shipped_schedules_have_the_nights_that_the_lake_has(
+    pipeline: str, first: date, last: date, count: int
+) -> None:
+    nights = [identity(end, pipeline).night for end in scheduled(load_pipeline(pipeline))]
+    assert (nights[0], nights[-1], len(nights)) == (first, last, count)
+
+
+def scheduled(definition: PipelineDefinition) -> Iterator[datetime]:
+    """The end of every data interval that the scheduler makes, as it computes them."""
+    schedule = definition.schedule
+    assert schedule.cron is not None
+    timetable = CronDataIntervalTimetable(schedule.cron, timezone=schedule.timezone)
+    earliest, latest = start_of(definition), end_of(definition)
+    assert latest is not None
+    bounds = TimeRestriction(pendulum.instance(earliest), pendulum.instance(latest), catchup=True)
+    run = timetable.next_dagrun_info(last_automated_data_interval=None, restriction=bounds)
+    while run:
+        yield run.data_interval.end
+        run = timetable.next_dagrun_info(
+            last_automated_data_interval=run.data_interval, restriction=bounds
+        )
 
 
 def test_neither_form_nor_schedule_is_an_error() -> None:

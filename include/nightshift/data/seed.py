@@ -20,6 +20,7 @@ from nightshift.errors import NightshiftError
 from nightshift.storage.s3 import lake_bucket
 
 SOURCES = {
+    "employment": "nightshift.data.sources.employment",
     "fashion": "nightshift.data.sources.fashion",
     "flights": "nightshift.data.sources.flights",
 }

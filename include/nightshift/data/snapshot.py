@@ -38,7 +38,7 @@ def run(context: StepContext) -> StepOutcome:
     request = context.request
     dataset = request.section("dataset", Dataset)
     window = request.section("window", Window)
-    days = Days.of(window, request.night)
+    days = Days.of(window, request.night, dataset.partitions)
     lake = Lake(lake_bucket(), dataset.name)
     baseline = pinned_baseline(context.store, request.pipeline)
     previous = _previous(context, baseline)
@@ -153,7 +153,7 @@ def _outcome(context: StepContext, snapshot: Snapshot, days: Days, read: int) ->
         metrics={
             "train_rows": rows[Split.TRAIN],
             "holdout_rows": rows[Split.HOLDOUT],
-            "days": (days.night - days.first).days + 1,
+            "days": sum(1 for _ in days),
             "bytes": sum(f.size for f in snapshot.files),
         },
         facts={

@@ -17,6 +17,7 @@ from nightshift.data.lake import Lake
 from nightshift.data.pinned import PinnedFile, Snapshot, Split
 from nightshift.data.problems import Problem, Rule
 from nightshift.definition.model import Window
+from nightshift.definition.partitions import Partitions
 from nightshift.errors import BadDefinitionError
 from nightshift.storage.s3 import AbsentError, Version
 
@@ -25,40 +26,66 @@ _PARALLEL = 8
 
 @dataclass(frozen=True)
 class Days:
-    """A night's window: ``first`` to ``night``, of which ``holdout`` and later are held out."""
+    """A night's window: ``first`` to ``night``, of which ``holdout`` and later are held out.
+
+    Iterating gives the days that have a partition: each one, or the last of each period.
+    """
 
     first: date
     holdout: date
     night: date
+    partitions: Partitions = Partitions.DAILY
 
     @classmethod
-    def of(cls, window: Window, night: date) -> Days:
+    def of(cls, window: Window, night: date, partitions: Partitions = Partitions.DAILY) -> Days:
         """The window that ends with ``night``.
 
         Raises:
-            BadDefinitionError: It would hold nothing but its holdout.
+            BadDefinitionError: No partition ends with the night, or the window would hold nothing
+                but its holdout.
         """
+        if night != partitions.last_day(night):
+            raise BadDefinitionError(
+                f"The night of {night} ends no {partitions.period}, and dataset.partitions in "
+                f"pipeline.yaml is '{partitions}'. The {partitions.period}'s night is "
+                f"{partitions.last_day(night)}.",
+                value=night.isoformat(),
+                limit=partitions.last_day(night).isoformat(),
+            )
         first = night - timedelta(days=window.days - 1)
-        holdout = night - timedelta(days=window.holdout_days - 1)
         if window.since and window.since > first:
             first = window.since
-        if first >= holdout:
-            earliest = first + timedelta(days=window.holdout_days)
-            raise BadDefinitionError(
-                f"The night of {night} has no day to train on: window.since in pipeline.yaml is "
-                f"{first}, and the last {window.holdout_days} day(s) are held out. The first night "
-                f"is {earliest}.",
-                value=night.isoformat(),
-                limit=earliest.isoformat(),
-            )
-        return cls(first=first, holdout=holdout, night=night)
+        holdout = night - timedelta(days=window.holdout_days - 1)
+        days = cls(first, holdout, night, partitions)
+        if next(iter(days), night) >= holdout:
+            raise _nothing_to_train_on(days, window)
+        return days
 
     def __iter__(self) -> Iterator[date]:
-        return (self.first + timedelta(n) for n in range((self.night - self.first).days + 1))
+        return self.partitions.between(self.first, self.night)
 
     def split(self, day: date) -> Split:
         """The part that a day belongs to."""
         return Split.HOLDOUT if day >= self.holdout else Split.TRAIN
+
+
+def _nothing_to_train_on(days: Days, window: Window) -> BadDefinitionError:
+    night, period = days.night, days.partitions.period
+    held_out = f"the last {window.holdout_days} day(s) are held out"
+    if days.first != window.since:
+        return BadDefinitionError(
+            f"The night of {night} has no {period} to train on: window.days in pipeline.yaml is "
+            f"{window.days}, and {held_out}. Widen window.days.",
+            value=window.days,
+        )
+    oldest = days.partitions.last_day(days.first)
+    earliest = days.partitions.last_day(oldest + timedelta(window.holdout_days))
+    return BadDefinitionError(
+        f"The night of {night} has no {period} to train on: window.since in pipeline.yaml is "
+        f"{days.first}, and {held_out}. The first night is {earliest}.",
+        value=night.isoformat(),
+        limit=earliest.isoformat(),
+    )
 
 
 @dataclass(frozen=True)
@@ -107,33 +134,50 @@ class WindowFiles:
     def short_days(
         self, seen: Sequence[Seen], found: Sequence[Problem], minimum: int
     ) -> list[Problem]:
-        """Days without a file, and days with fewer rows than ``minimum`` that could all be read."""
+        """Partitions without a file, those dated with no period's last day, and those with fewer
+        rows than ``minimum`` that could all be read."""
         unreadable = {p.day for p in found if p.rule is Rule.UNREADABLE}
         rows = Counter(dict.fromkeys(self.present, 0))
         for file in seen:
             rows[file.pin.date] += file.pin.rows
-        problems = list(self._missing_days(minimum))
+        problems = [*self._missing(minimum), *self._misplaced()]
+        the = f"the {self.days.partitions.period}"
         for day, count in sorted(rows.items()):
             if count < minimum and day not in unreadable:
-                what = "the day is empty: 0 rows" if not count else f"the day has {count:,} rows"
+                what = f"{the} is empty: 0 rows" if not count else f"{the} has {count:,} rows"
                 text = f"{what}, window.minimum_rows_per_day is {minimum:,}"
-                where = self.lake.uri(self.lake.partition(day))
+                where = self._where(day)
                 problems.append(Problem(where, Rule.FEW_ROWS, text, str(count), str(minimum), day))
         return problems
 
-    def _missing_days(self, minimum: int) -> Iterator[Problem]:
-        """One problem for each run of days without a file."""
-        missing = [day for day in self.days if not self.present.get(day)]
-        for _, numbered in groupby(enumerate(missing), key=lambda p: p[1] - timedelta(p[0])):
-            run = [day for _, day in numbered]
+    def _missing(self, minimum: int) -> Iterator[Problem]:
+        """One problem for each run of days (months, years) without a file."""
+        period = self.days.partitions.period
+        missing = [(n, day) for n, day in enumerate(self.days) if not self.present.get(day)]
+        for _, numbered in groupby(enumerate(missing), key=lambda p: p[1][0] - p[0]):
+            run = [day for _, (_, day) in numbered]
             first, last = run[0], run[-1]
-            span = f"the day {first} is missing"
+            span = f"the {period} {first} is missing"
             if first != last:
-                span = f"{len(run)} days are missing, {first} to {last}"
+                span = f"{len(run)} {period}s are missing, {first} to {last}"
             text = f"{span}: no Parquet file there; window.minimum_rows_per_day is {minimum:,}"
-            where = self.lake.uri(self.lake.partition(first))
             value = f"{len(run)} missing"
-            yield Problem(where, Rule.MISSING_DAY, text, value, str(minimum), first)
+            yield Problem(self._where(first), Rule.MISSING_DAY, text, value, str(minimum), first)
+
+    def _misplaced(self) -> Iterator[Problem]:
+        partitions = self.days.partitions
+        for day in sorted(self.present):
+            if (right := partitions.last_day(day)) != day:
+                text = (
+                    f"the partition's date ends no {partitions.period}, and dataset.partitions is "
+                    f"'{partitions}': its rows belong to {right}"
+                )
+                yield Problem(
+                    self._where(day), Rule.WRONG_PARTITION, text, str(day), str(right), day
+                )
+
+    def _where(self, day: date) -> str:
+        return self.lake.uri(self.lake.partition(day))
 
     def _read(self, day: date, version: Version, path: Path) -> Seen | Problem:
         where = self.lake.uri(version.key)

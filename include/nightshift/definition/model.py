@@ -19,6 +19,7 @@ from nightshift.definition.approval import Approval
 from nightshift.definition.card import CardTexts
 from nightshift.definition.compression import Compression, Target
 from nightshift.definition.gates import MAIN, OF_CLASSES, GateRule, Measuring, Metric, main_metric
+from nightshift.definition.partitions import Partitions
 from nightshift.definition.section import Name, Section
 from nightshift.definition.slicing import Slicing, columns_of
 from nightshift.definition.training import Training, Tuning
@@ -55,6 +56,9 @@ class Dataset(Section):
 
     name: Name
     date_column: str = "date"
+    partitions: Partitions = Partitions.DAILY
+    """What one partition covers; it and its rows are dated with the period's last day, and so is
+    a night."""
     unique: tuple[str, ...] = ()
     """Columns that together identify a row; duplicates stop the run. Empty: not checked."""
 
@@ -84,10 +88,11 @@ class Window(Section):
     """The rolling window that ends with the night, the holdout at its end."""
 
     days: Annotated[int, Field(ge=2, le=3660)]
-    """Days in the window, holdout included."""
+    """Days in the window, holdout included. A partition belongs to it by its date: 365 days have
+    one yearly partition, 730 have two, leap years or not."""
     holdout_days: Annotated[int, Field(ge=1)]
     minimum_rows_per_day: Annotated[int, Field(ge=1)] = 1
-    """A day with fewer rows stops the run."""
+    """A partition with fewer rows stops the run."""
     since: date | None = None
     """The lake's first day: a window that would begin before it begins there, and so grows night by
     night until it has ``days``. Empty: every night has as many days."""
@@ -102,14 +107,17 @@ class Window(Section):
 
 
 class Schedule(Section):
-    """When the night runs. Without ``cron`` the pipeline runs only when triggered."""
+    """When the night runs. Without ``cron`` the pipeline runs only when triggered.
+
+    The night is the last day before the run: yesterday, or for ``0 2 1 1 *`` the year's last day.
+    """
 
     cron: str | None = "0 2 * * *"
     timezone: str = "UTC"
     start: date | None = None
-    """First night."""
+    """First day that a night may cover: the first night, or the first period's first day."""
     end: date | None = None
-    """Last night; empty for ever."""
+    """Last day on which a period may begin; of a daily schedule the last night; empty for ever."""
 
     @field_validator("timezone")
     @classmethod

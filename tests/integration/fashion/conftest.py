@@ -4,81 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import pyarrow as pa
 import pytest
 
-from nightshift.artifacts.manifest import ArtifactRef
-from nightshift.artifacts.store import ArtifactStore
 from nightshift.data.lake import Lake, parquet_bytes
 from nightshift.data.seed import seed
 from nightshift.data.sources import fashion
 from nightshift.definition import PipelineDefinition, load_pipeline
 from nightshift.release.candidate import Candidate
-from nightshift.steps.catalog import STEPS
-from nightshift.steps.contract import StepResult
-from nightshift.steps.launch import run_step
-from nightshift.steps.plan import plan_step
 from tests.fashion_images import require_images
 from tests.integration.servers import S3, SeaweedServer, drop_buckets, make_buckets
+from tests.integration.step_night import StepNight
 
 NIGHT = fashion.FIRST_DAY + timedelta(3)
 DAYS = 4
 
 
-@dataclass
-class FashionNight:
-    """The pipeline ``fashion`` over the lake's first four days, trained for a moment.
+def _definition() -> PipelineDefinition:
+    """As shipped, but one small epoch and gates that it can pass."""
+    shipped = load_pipeline("fashion").model_dump(mode="json")
+    shipped["training"] |= {
+        "epochs": 2,
+        "parameters": {"filters": 4, "units": 32, "dropout": 0},
+    }
+    shipped["gates"] = [
+        {"metric": "accuracy", "floor": 0.5},
+        {"metric": "log_loss", "margin": 0.1},
+        {"metric": "accuracy", "floor": 0.0, "slice": "label", "minimum_rows": 1},
+    ]
+    folder = load_pipeline("fashion").folder
+    return PipelineDefinition.model_validate({**shipped, "folder": folder})
 
-    Use it with an ``S3`` whose environment is set.
 
-    Attributes:
-        s3: Where lake and artifacts lie.
-        results: Each step's result, once it has run.
-        lines: What each step printed.
-    """
-
-    s3: S3
-    results: dict[str, StepResult] = field(default_factory=dict)
-    lines: dict[str, list[str]] = field(default_factory=dict)
-
-    @property
-    def definition(self) -> PipelineDefinition:
-        """As shipped, but one small epoch and gates that it can pass."""
-        shipped = load_pipeline("fashion").model_dump(mode="json")
-        shipped["training"] |= {
-            "epochs": 2,
-            "parameters": {"filters": 4, "units": 32, "dropout": 0},
-        }
-        shipped["gates"] = [
-            {"metric": "accuracy", "floor": 0.5},
-            {"metric": "log_loss", "margin": 0.1},
-            {"metric": "accuracy", "floor": 0.0, "slice": "label", "minimum_rows": 1},
-        ]
-        folder = load_pipeline("fashion").folder
-        return PipelineDefinition.model_validate({**shipped, "folder": folder})
-
-    @property
-    def store(self) -> ArtifactStore:
-        """The artifacts."""
-        return ArtifactStore(self.s3.artifacts)
-
-    def run(self, step: str, *inputs: str, nonce: str = "") -> StepResult:
-        """Run a step as a process of its own on what the named steps made."""
-        references = {name: self.made(name) for name in inputs}
-        request = plan_step(STEPS[step], self.definition, NIGHT, references, nonce=nonce)
-        lines: list[str] = []
-        result = run_step(request, self.store, on_line=lines.append)
-        self.results[step], self.lines[step] = result, lines
-        return result
-
-    def made(self, step: str) -> ArtifactRef:
-        """The artifact of a step that succeeded."""
-        result = self.results[step]
-        assert result.artifact is not None, result.error
-        return result.artifact
+class FashionNight(StepNight):
+    """The pipeline ``fashion`` over the lake's first four days, trained for a moment."""
 
     def champion(self) -> Candidate:
         """The trained model as a released version."""
@@ -107,11 +68,7 @@ def night(seaweed: SeaweedServer) -> Iterator[FashionNight]:
         for name, value in s3.environment.items():
             environment.setenv(name, value)
         seed(Lake(s3.lake, "fashion"), last=NIGHT)
-        story = FashionNight(s3)
-        story.run("snapshot")
-        for step in ("statistics", "expectations", "train"):
-            story.run(step, "snapshot")
-        story.run("evaluate", "snapshot", "train")
-        story.run("gate", "snapshot", "evaluate")
+        story = FashionNight(s3, _definition(), NIGHT)
+        story.run_all()
         yield story
     drop_buckets(seaweed.client_environment, s3.artifacts.name, s3.lake.name)

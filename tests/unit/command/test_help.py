@@ -50,7 +50,10 @@ def test_commands_with_arguments_show_examples(name: str) -> None:
         (["logs", "nonsense"], "There is no process 'nonsense'. There are: seaweedfs"),
         (["logs", "agent"], "'agent' has written nothing yet"),
         (["retrain", "nonsense", "--night", "2013-08-31"], "There is no pipeline 'nonsense'"),
-        (["seed", "nonsense"], "There is no data 'nonsense'. There are: fashion, flights"),
+        (
+            ["seed", "nonsense"],
+            "There is no data 'nonsense'. There are: employment, fashion, flights",
+        ),
         (["seed", "flights"], "The stack is not running"),
         (["rollback", "nonsense"], "There is no pipeline 'nonsense'"),
         (["lineage", "nonsense"], "There is no pipeline 'nonsense'"),

@@ -43,7 +43,7 @@ def test_the_last_nights_holdout_is_the_published_test_set_and_nothing_else(
     held_out = [day for day in window if day >= window.holdout]
     assert (window.first, held_out) == (min(days), [last])
     assert all(i.startswith("test/") for i in days[last]["id"].to_pylist())
-    assert definition.schedule.end == last + timedelta(1)
+    assert definition.schedule.end == last
 
 
 def test_every_day_is_dated_and_has_every_class(days: dict[date, pa.Table]) -> None:
