@@ -35,7 +35,7 @@ from nightshift.gates.rules import Judgement, Ruling, judge
 from nightshift.gates.verdict import GateVerdict
 from nightshift.training.examples import ExampleReader
 
-FIRST, NIGHTS = date(2013, 8, 24), 16
+FIRST, NIGHTS = date(2013, 8, 28), 10
 SEED_NIGHTS = (date(2013, 8, 31), date(2013, 9, 3), date(2013, 9, 6))
 """Nights of which a second seed is trained."""
 JUST = 0.01

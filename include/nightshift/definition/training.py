@@ -76,6 +76,9 @@ class Training(Section):
     global_batch_size: Annotated[int, Field(ge=1)] = 256
     """Rows of one update, over all workers together."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate_decay: Literal["none", "cosine"] = "none"
+    """``cosine`` lets it fall to 0 over all epochs (Loshchilov and Hutter 2017): the last steps no
+    longer decide by chance where the model ends, so that two seeds, or two nights, agree more."""
     precision: Precision = Precision.FLOAT32
     early_stopping: EarlyStopping | None = None
     checkpoints: Checkpoints = Checkpoints()

@@ -152,7 +152,7 @@ class Comparison:
         ones = self._ones[rows.at]
         rankings = [Ranking(ones, scores[rows.at]) for scores in self._scores]
         once: NDArray[np.uint8] = np.ones((1, len(rows)), dtype=np.uint8)
-        values = np.array([resampling.RANKED[metric](*r.counts(once))[0] for r in rankings])
+        values = np.array([getattr(r, metric)(once)[0] for r in rankings])
         if not np.isfinite(values[_OURS]):
             return values, values[None]
         rng = self._rng(metric, rows)

@@ -20,6 +20,7 @@ from nightshift.training.dataset import Batches
 from nightshift.training.loop import Told
 from nightshift.training.objective import loss_of, metrics_of
 from nightshift.training.order import Share
+from nightshift.training.schedule import Rate
 
 if TYPE_CHECKING:
     from nightshift.training.checkpoint import State
@@ -40,10 +41,10 @@ class Learner:
     Args:
         model: From model.py; whatever it was compiled with is replaced.
         label: Chooses loss and metrics.
-        learning_rate: Adam's.
+        learning_rate: Adam's, or how it changes with the steps.
     """
 
-    def __init__(self, model: tf_keras.Model, label: Label, learning_rate: float) -> None:
+    def __init__(self, model: tf_keras.Model, label: Label, learning_rate: Rate) -> None:
         self.model = model
         self._loss = loss_of(label)
         self.optimizer = tf_keras.optimizers.Adam(learning_rate)

@@ -18,6 +18,7 @@ from nightshift.training.dataset import Batches
 from nightshift.training.engine import GraphEngine, Learner
 from nightshift.training.history import Epoch
 from nightshift.training.loop import Loop
+from nightshift.training.schedule import rate_of
 
 if TYPE_CHECKING:
     from nightshift.training.checkpoint import CheckpointWriter, State
@@ -63,7 +64,7 @@ def fit(
             own operations.
     """
     with refusals(), scope_of(strategy):
-        learner = Learner(model, label, training.learning_rate)
+        learner = Learner(model, label, rate_of(training, batches.steps))
     engine = GraphEngine(learner, batches, strategy)
     loop = Loop(engine, batches.steps, training, log, writer=writer, callbacks=callbacks)
     with refusals():

@@ -106,8 +106,11 @@ class _Trainer:
     def learner(self) -> Learner:
         """Model, loss and optimizer; call it in the strategy's scope."""
         from nightshift.training.engine import Learner
+        from nightshift.training.schedule import rate_of
 
-        return Learner(self._model(), self.reader.label, self.job.training.learning_rate)
+        training = self.job.training
+        steps = -(-sum(self.job.file_rows) // training.global_batch_size)
+        return Learner(self._model(), self.reader.label, rate_of(training, steps))
 
     def _model(self) -> tf_keras.Model:
         from nightshift.training.devices import use_precision
