@@ -186,12 +186,20 @@ def _question(case: Case, report: str, artifact: str, within: timedelta) -> str:
     return (
         "The gate is **inconclusive**: with the confidence that its rules ask for, the holdout "
         "shows neither that this candidate is good enough nor that it is not.\n\n"
-        f"```\n{case.message}\n```\n\n"
+        f"{_as_markdown(case.message)}\n\n"
         f"[Gate report]({report}) · [artifact]({artifact})\n\n"
         "**Approve** registers and releases it; **Reject** refuses this model for good. Your name "
         "and your reason are kept for ever and shown wherever the version is shown.\n\n"
         f"Without an answer by {until:%Y-%m-%d %H:%M} UTC it is rejected. Until then, and after a "
         "rejection, what serves now goes on serving."
+    )
+
+
+def _as_markdown(message: str) -> str:
+    """The gate's words; its indented lines, one a rule, as a list."""
+    return "\n".join(
+        f"- `{line.strip()}`" if line.startswith(" ") else f"\n{line}\n"
+        for line in message.splitlines()
     )
 
 

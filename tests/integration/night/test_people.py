@@ -49,7 +49,7 @@ def person(stack: Stack, name: str) -> Iterator[AirflowApi]:
         yield api
 
 
-def await_state(stack: Stack, run: DagRun, task: str, state: str, seconds: float = 300) -> None:
+def await_state(stack: Stack, run: DagRun, task: str, state: str, seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while (states := {t.task_id: t.state for t in stack.api.tasks(run)})[task] != state:
         assert time.monotonic() < deadline, states
