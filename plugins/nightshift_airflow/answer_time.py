@@ -34,11 +34,11 @@ def _until_next_night(definition: PipelineDefinition, now: datetime) -> timedelt
 
     if definition.schedule.cron is None:
         return None
+    cron, last = definition.schedule.cron, end_of(definition)
     local = now.astimezone(definition.schedule.zone)
-    following: datetime = croniter(definition.schedule.cron, local).get_next(datetime)
-    last = end_of(definition)
-    # The night of the schedule's last day starts on the day after it.
-    if last and following > last + timedelta(days=1):
+    following: datetime = croniter(cron, local).get_next(datetime)
+    # The schedule's end is about the moment at which a night's period begins.
+    if last and croniter(cron, following).get_prev(datetime) > last:
         return None
     # In UTC: between two moments of one zone Python counts the clock's hours, not those that pass.
     return following.astimezone(UTC) - now.astimezone(UTC)

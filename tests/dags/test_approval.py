@@ -60,6 +60,12 @@ def test_without_a_schedule_a_day() -> None:
     assert answer_time(flights(end=date(2013, 12, 31)), at(3)) == timedelta(days=1)
 
 
+def test_a_period_that_has_begun_before_the_schedules_end_still_has_its_night() -> None:
+    yearly = flights("0 2 1 1 *", end=date(2026, 3, 1))
+    assert answer_time(yearly, at(3)) > timedelta(days=180)
+    assert answer_time(yearly, datetime(2027, 1, 1, 3, tzinfo=NEW_YORK)) == timedelta(days=1)
+
+
 def test_the_definition_can_shorten_the_wait_and_not_lengthen_it() -> None:
     short, long = Approval(within_minutes=30), Approval(within_minutes=100_000)
     assert answer_time(flights(approval=short), at(3)) == timedelta(minutes=30)
