@@ -3,8 +3,8 @@
 Real models of real nights are trained by the pipeline's own steps; then
 
 - *nights*: each night's model against the model of the night before, on its own holdout;
-- *equal*: two seeds' predictions on a resampled holdout, each row's pair swapped by a coin, so that
-  there is no true difference: the gate should say pass;
+- *equal*: two seeds' predictions on a resampled holdout, on one scale, each row's pair swapped by a
+  coin, so that there is no true difference: the gate should say pass;
 - *harm*: the same with harm planted in the candidate: of one carrier's 500 rows 25 more are decided
   wrongly (5 points), or of 6,000 rows 60 more (1 point), each only just: its score is moved to the
   other side of the threshold and no farther, so that only accuracy can tell.
@@ -203,9 +203,18 @@ def _take(predictions: Predictions, rows: np.ndarray) -> Predictions:
 
 
 def _swapped(predictions: Predictions, draw: np.random.Generator) -> Predictions:
-    """Each row's pair in an order that a coin gives: no true difference is left."""
+    """Each row's pair in an order that a coin gives: no true difference is left.
+
+    Before that the second model's scores are mapped onto the first's distribution, rank by rank.
+    That changes neither its ranking nor whom it selects; but of two models of which one scores
+    higher throughout, a mixture would rank and select worse than either.
+    """
     coin = draw.integers(0, 2, len(predictions)).astype(bool)
     ours, theirs = predictions.candidate, predictions.champion
+    assert theirs is not None
+    ranks = np.empty(len(theirs), dtype=int)
+    ranks[np.argsort(theirs, kind="stable")] = np.arange(len(theirs))
+    theirs = np.sort(ours)[ranks]
     return replace(
         predictions,
         candidate=np.where(coin, ours, theirs),
