@@ -3,7 +3,7 @@
 ::
 
     train ── quantize [target …] ── evaluate_variants ── budgets ─┐
-                           evaluate ── gate ── approve ── register ┴─ edge
+                           evaluate ── gate ── approve ── register ┴─ edge, card
 
 The float model never waits for its variants, unless one of them is what the pipeline serves.
 """
@@ -65,6 +65,11 @@ class CompressionTasks:
             inputs={"evaluate_variants": measured.reference},
         )
         return cls(definition, quantize.output, budgets)
+
+    @property
+    def judged(self) -> dict[str, Any]:
+        """What the model card must know; empty without targets."""
+        return {"budgets": self.budgets.reference} if self.budgets else {}
 
     @property
     def served(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from airflow.sdk import DAG, Param
 
 from nightshift.definition import load_pipeline
 from nightshift_airflow.dag_parts import RETRIES, start_of
+from nightshift_airflow.operators.card import CardOperator
 from nightshift_airflow.operators.override import OverrideOperator
 from nightshift_airflow.operators.register import RegisterOperator
 
@@ -32,7 +33,10 @@ def override_dag(pipeline: str) -> DAG:
     )
     with dag:
         override = OverrideOperator(task_id="override", pipeline=pipeline)
-        RegisterOperator(task_id="register", pipeline=pipeline, inputs=override.refused)
+        register = RegisterOperator(task_id="register", pipeline=pipeline, inputs=override.refused)
+        CardOperator(
+            task_id="card", pipeline=pipeline, registered=register.output, inputs=override.refused
+        )
     return dag
 
 

@@ -10,6 +10,7 @@ from nightshift.definition import PipelineDefinition, load_pipeline
 from nightshift_airflow.compression import CompressionTasks
 from nightshift_airflow.dag_parts import RETRIES, end_of, night_params, start_of
 from nightshift_airflow.operators.approve import ApproveOperator
+from nightshift_airflow.operators.card import CardOperator
 from nightshift_airflow.operators.register import RegisterOperator
 from nightshift_airflow.operators.step import StepOperator
 from nightshift_airflow.operators.steps import (
@@ -75,6 +76,9 @@ def _tasks(definition: PipelineDefinition) -> None:
     checked >> train >> evaluate >> gate >> approve >> register
     if tune:
         checked >> tune >> train
+    CardOperator(
+        task_id="card", pipeline=pipeline, registered=register.output, inputs=compression.judged
+    )
     compression.bundle(register)
 
 

@@ -6,6 +6,7 @@ import pytest
 from airflow.sdk import DAG
 
 from nightshift_airflow.operators.step import HEAVY_POOL, StepOperator
+from nightshift_airflow.override import override_dag
 from nightshift_airflow.release import release_dag
 from nightshift_airflow.retrain import retrain_dag
 
@@ -43,7 +44,7 @@ def test_heavy_steps_share_a_pool(retrain: DAG) -> None:
 
 def test_every_task_has_links_and_retries(retrain: DAG) -> None:
     for task in retrain.tasks:
-        links = {link.name for link in task.operator_extra_links} - {"TensorBoard"}
+        links = {link.name for link in task.operator_extra_links} - {"TensorBoard", "Model card"}
         assert links == {"Report", "Artifact", "MLflow run"}
         assert task.retries == 3
         assert task.retry_exponential_backoff
@@ -68,3 +69,18 @@ def test_a_release_is_started_by_the_registered_model() -> None:
         "flights_registered"
     ]
     assert release.task_ids == ["request", "watch"]
+
+
+def test_every_registered_version_gets_its_card(retrain: DAG) -> None:
+    assert retrain.get_task("card").upstream_task_ids == {"register"}
+    assert override_dag("flights").get_task("card").upstream_task_ids >= {"register"}
+
+
+def test_a_card_waits_for_what_is_known_of_the_variants() -> None:
+    card = retrain_dag("fashion").get_task("card")
+    assert card.upstream_task_ids == {"register", "budgets"}
+
+
+def test_a_run_without_its_registration_is_not_called_a_success(retrain: DAG) -> None:
+    # A run ends as its last tasks do: a card that ran whatever happened would hide a failed gate.
+    assert retrain.get_task("card").trigger_rule == "all_success"

@@ -15,8 +15,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from nightshift.artifacts.store import ArtifactStore
+from nightshift.card.files import card_page
 from nightshift.command.display import console, heading
-from nightshift.command.releases import require_pipeline, stack_bucket
+from nightshift.command.releases import airflow_page, require_pipeline, stack_bucket
 from nightshift.data.pinned import PinnedFile, Split
 from nightshift.definition import pipeline_names
 from nightshift.definition.load import pipelines_root
@@ -58,11 +59,15 @@ def lineage(
 
       ./nightshift lineage flights --json > flights.json
     """
-    chain = _chain(stack_bucket(current_settings()), of)
+    settings = current_settings()
+    chain = _chain(stack_bucket(settings), of)
     if json:
         typer.echo(chain.model_dump_json(indent=1))
         return
     console.print(_tree(chain))
+    if chain.card:
+        page = card_page(chain.pipeline, chain.version)
+        console.print(f"Model card: {airflow_page(settings, page)}")
     for title, table in (
         ("Artifacts", _artifacts(chain)),
         ("Code and runtimes (SHA-256)", _code(chain)),

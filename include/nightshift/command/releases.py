@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from nightshift.card.files import card_page
 from nightshift.command.display import console
 from nightshift.definition import pipeline_names
 from nightshift.errors import BadDefinitionError, UnavailableError
@@ -18,6 +19,7 @@ from nightshift.release.record import Colour, ReleaseRecord
 from nightshift.stack.environment import s3_environment
 from nightshift.stack.settings import StackSettings, current_settings
 from nightshift.storage.s3 import Bucket, artifact_bucket
+from nightshift.tracking.registry import Registry
 
 _APPLY_SECONDS = 120.0
 
@@ -60,7 +62,7 @@ def release_table(settings: StackSettings) -> Table:
     """Each pipeline's live version and newest release."""
     bucket = stack_bucket(settings)
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("pipeline", "live", "night", "blue", "green", "newest release"):
+    for column in ("pipeline", "live", "night", "blue", "green", "newest release", "model card"):
         table.add_column(column)
     for name in pipeline_names():
         record = requests.record(bucket, name)
@@ -72,6 +74,7 @@ def release_table(settings: StackSettings) -> Table:
             _held(record, Colour.BLUE),
             _held(record, Colour.GREEN),
             f"{record.phase}: {record.verdict}" if record.verdict else str(record.phase),
+            _card(settings, bucket, record),
         )
     return table
 
@@ -100,6 +103,19 @@ def require_pipeline(name: str) -> None:
         raise BadDefinitionError(
             f"There is no pipeline '{name}'. There are: {', '.join(pipeline_names()) or 'none'}."
         )
+
+
+def _card(settings: StackSettings, bucket: Bucket, record: ReleaseRecord) -> str:
+    """Address of the live version's card in Airflow."""
+    champion = record.champion
+    if champion is None or Registry(bucket, record.pipeline).card(champion.version) is None:
+        return "-"
+    return airflow_page(settings, card_page(record.pipeline, champion.version))
+
+
+def airflow_page(settings: StackSettings, path: str) -> str:
+    """The whole address of one of our pages behind Airflow's login."""
+    return f"http://127.0.0.1:{settings.ports.airflow}{path}"
 
 
 def _held(record: ReleaseRecord, colour: Colour) -> str:

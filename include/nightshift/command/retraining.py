@@ -23,7 +23,7 @@ from nightshift.stack.airflow_api import AirflowApi, DagRun, RunState, TaskRun
 from nightshift.stack.settings import StackSettings, current_settings
 
 STEPS = ("snapshot", "statistics", "expectations", "train", "evaluate", "gate")
-TASKS = (*STEPS, "approve", "register")
+TASKS = (*STEPS, "approve", "register", "card")
 RELEASE_TASKS = ("request", "watch")
 _DAG_SECONDS = 90.0
 _RELEASE_STARTS_SECONDS = 60.0

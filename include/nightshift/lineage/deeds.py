@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -55,10 +54,10 @@ def _ran(made: Mapping[str, Manifest]) -> Iterator[Deed]:
 
 def _decided(candidate: Candidate) -> Iterator[Deed]:
     """The person's word at the gate, where it asked for one."""
-    decision: Any = getattr(candidate, "decision", None)
+    decision = candidate.decision
     if decision is not None:
-        at = getattr(decision, "at", None)
-        yield Deed(at=at, by=decision.by, what=f"{decision.kind} it", why=decision.reason)
+        what = f"{decision.kind} it"
+        yield Deed(at=decision.at, by=decision.by, what=what, why=decision.reason)
 
 
 def _released(version: int, events: Sequence[Event]) -> Iterator[Deed]:

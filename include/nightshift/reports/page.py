@@ -63,7 +63,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells below named columns; numbers are set to the right."""
+    """Rows of cells below named columns; numbers are set to the right. Names may all be empty."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -91,20 +91,20 @@ class Section:
 
 
 def render_page(
-    title: str, subtitle: str, verdict: Verdict | None, sections: Sequence[Section]
+    title: str, subtitle: str, verdict: Verdict | Badge | None, sections: Sequence[Section]
 ) -> str:
     """The page as HTML text.
 
     Args:
         title: What the report is, such as ``Evaluation``.
         subtitle: Of what: pipeline and night.
-        verdict: The badge beside the title; None for none.
+        verdict: The badge beside the title, with words of its own or without; None for none.
         sections: What is shown, from top to bottom.
 
     Raises:
         ValueError: A table's row does not have as many cells as the table has columns.
     """
-    badge = _badge(Badge(verdict)) if verdict else ""
+    badge = _badge(verdict if isinstance(verdict, Badge) else Badge(verdict)) if verdict else ""
     body = "\n".join(_section(section) for section in sections)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -144,11 +144,12 @@ def _block(block: Block) -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.columns)
+    names = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.columns)
+    head = f"<thead><tr>{names}</tr></thead>\n" if any(table.columns) else ""
     rows = "\n".join(_row(row, len(table.columns)) for row in table.rows)
     return (
         f'<div class="scroll"><table>{_caption("caption", table.caption)}'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
+        f"{head}<tbody>{rows}</tbody></table></div>"
     )
 
 

@@ -40,5 +40,7 @@ svg .axis{stroke:var(--line);fill:none}
 svg .one{stroke:var(--one);fill:none;stroke-width:2}
 svg .two{stroke:var(--two);fill:none;stroke-width:2;stroke-dasharray:6 3}
 svg .fair{stroke:var(--off);fill:none;stroke-dasharray:2 4}
+svg .whole{stroke-dasharray:none;stroke-width:2}
+svg .one.dot{fill:var(--one)}svg .two.dot{fill:var(--two);stroke-dasharray:none}
 @media print{body{max-width:none}details{display:block}}
 """.replace("\n", "")

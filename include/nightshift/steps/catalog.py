@@ -158,8 +158,19 @@ EDGE = StepSpec(
     own=("registered",),
 )
 
+CARD = StepSpec(
+    name="card",
+    kind="card",
+    module="nightshift.card.card",
+    runtime=Runtime.ML,
+    inputs=("snapshot", "train", "evaluate", "gate"),
+    optional=("statistics", "expectations", "tune", "budgets"),
+    sections=("description", "owner", "card", "dataset"),
+    own=("registered",),
+)
+
 _ALL = (
     *(SNAPSHOT, STATISTICS, EXPECTATIONS, TUNE, TRAIN, EVALUATE, GATE),
-    *(QUANTIZE, EVALUATE_VARIANTS, BUDGETS, EDGE),
+    *(QUANTIZE, EVALUATE_VARIANTS, BUDGETS, EDGE, CARD),
 )
 STEPS: dict[str, StepSpec] = {spec.name: spec for spec in _ALL}

@@ -54,5 +54,16 @@ class TensorBoardLink(BaseOperatorLink):
         return str(getattr(operator, "tensorboard_url", ""))
 
 
+class ModelCardLink(BaseOperatorLink):
+    """The model card of a registered version, once its task has made it."""
+
+    name = "Model card"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Address of the card's page, or nothing."""
+        return str(getattr(operator, "card_url", ""))
+
+
 STEP_LINKS: tuple[Any, ...] = (ReportLink(), ArtifactLink(), RunLink())
 TRAIN_LINKS: tuple[Any, ...] = (*STEP_LINKS, TensorBoardLink())
+REGISTER_LINKS: tuple[Any, ...] = (*STEP_LINKS, ModelCardLink())

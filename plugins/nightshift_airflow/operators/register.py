@@ -15,9 +15,9 @@ from nightshift.errors import NightshiftError
 from nightshift.release.candidate import Candidate
 from nightshift_airflow.hooks.storage import S3_CONNECTION, StorageHook
 from nightshift_airflow.hooks.tracking import MLFLOW_CONNECTION, MlflowHook
-from nightshift_airflow.links.artifacts import STEP_LINKS
+from nightshift_airflow.links.artifacts import REGISTER_LINKS
 from nightshift_airflow.operators.step import ERROR_XCOM, references
-from nightshift_airflow.routes.addresses import artifact_page
+from nightshift_airflow.routes.addresses import artifact_page, card_page
 from nightshift_airflow.run_identity import RunIdentity
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class RegisterOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("inputs",)
-    operator_extra_links = STEP_LINKS
+    operator_extra_links = REGISTER_LINKS
     ui_color = "#ede7f6"
 
     def __init__(
@@ -70,6 +70,7 @@ class RegisterOperator(BaseOperator):
         self.mlflow_conn_id = mlflow_conn_id
         self.artifact_url = ""
         self.run_url = ""
+        self.card_url = ""
         self._registered: Candidate | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -133,6 +134,7 @@ class RegisterOperator(BaseOperator):
             tracker.finish(identity.night)
         self.run_url = hook.run_url(pin)
         self.artifact_url = artifact_page(candidate.model.uri)
+        self.card_url = card_page(self.pipeline, candidate.version)
         self.log.info("%s version %s: %s", self.pipeline, candidate.version, candidate.released.uri)
         if candidate.decision:
             self.log.info("%s", candidate.decision)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from nightshift.card.files import card_page
+
+__all__ = ["PREFIX", "artifact_page", "card_page", "object_page", "recording_page"]
+
 PREFIX = "/nightshift"
 
 

@@ -21,6 +21,7 @@ __all__ = ["PREFIX", "objects_app"]
 # Only what steps publish: never the release log, pins or another bucket.
 _ARTIFACT = re.compile(r"^[a-z][a-z0-9_]*/artifacts/[a-z_]+/[0-9a-f]+$")
 _OBJECT = re.compile(r"^[a-z][a-z0-9_]*/artifacts/[a-z_]+/[0-9a-f]+/[0-9a-f]+/[\w./ %=-]+$")
+_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 _RECORDING = re.compile(
     r"^(?P<pipeline>[a-z][a-z0-9_]*)/runs/(?P<night>[0-9-]+)/tensorboard/[0-9a-f]+$"
 )
@@ -38,6 +39,7 @@ def objects_app() -> FastAPI:
     )
     app.add_api_route("/objects/{key:path}", show_object, methods=["GET"])
     app.add_api_route("/artifacts/{key:path}", show_artifact, methods=["GET"])
+    app.add_api_route("/cards/{pipeline}/{version}", show_card, methods=["GET"])
     app.add_api_route("/recordings/{key:path}", show_recording, methods=["GET"])
     app.add_exception_handler(UnavailableError, _unavailable)
     return app
@@ -85,6 +87,24 @@ def show_artifact(key: str) -> HTMLResponse:
         f"<table>{rows}</table><h2>Manifest</h2><pre>{facts}</pre>"
     )
     return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
+
+
+def show_card(pipeline: str, version: int) -> Response:
+    """The model card of a version."""
+    from nightshift.artifacts.store import content_type
+    from nightshift.card.files import PAGE_FILE
+    from nightshift.tracking.registry import Registry
+
+    store = _store()
+    card = Registry(store.bucket, pipeline).card(version) if _NAME.match(pipeline) else None
+    if card is None:
+        raise HTTPException(
+            404, f"{pipeline} version {version} has no model card; the task 'card' makes it."
+        )
+    headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+    return Response(
+        store.read(store.open(card), PAGE_FILE), media_type=content_type(PAGE_FILE), headers=headers
+    )
 
 
 def show_recording(key: str) -> HTMLResponse:

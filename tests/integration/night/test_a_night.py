@@ -38,6 +38,36 @@ def test_the_night_ends_live(stack: Stack, night: DagRun) -> None:
     assert stack.returned(night, "register")["version"] == record.champion.version
 
 
+def test_the_version_has_a_card_and_a_chain_down_to_the_lake(stack: Stack, night: DagRun) -> None:
+    version = stack.returned(night, "register")["version"]
+    chain = json.loads(command("lineage", f"{PIPELINE}@{version}", "--json"))
+    assert chain["card"]["key"] == stack.returned(night, "card")["artifact"]["key"]
+    made = {link["name"] for link in chain["artifacts"]}
+    assert {*STEPS} <= made
+    assert len(chain["data"]["files"]) == 90
+    assert all(file["version_id"] and file["sha256"] for file in chain["data"]["files"])
+    assert chain["deeds"][-1]["what"] == "release finished"
+    assert f"/nightshift/cards/{PIPELINE}/{version}" in command("status")
+
+
+def test_openlineage_is_told_what_the_training_read_and_made(stack: Stack, night: DagRun) -> None:
+    path = stack.settings.data / "openlineage.jsonl"
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    (train,) = [
+        event
+        for event in events
+        if event["job"]["name"] == f"retrain_{PIPELINE}.train"
+        and event["eventType"] == "COMPLETE"
+        and event["run"]["facets"]["airflow"]["dagRun"]["run_id"] == night.run_id
+    ]
+    read = {(dataset["namespace"], dataset["name"]) for dataset in train["inputs"]}
+    assert ("s3://lake", "flights/date=2013-08-29") in read
+    assert len(read) == 91  # the days of the window, and the snapshot
+    (made,) = train["outputs"]
+    assert (made["namespace"], made["name"]) == ("s3://nightshift", "flights/artifacts/model")
+    assert made["facets"]["version"]["datasetVersion"] == stack.keys(night)["train"]
+
+
 def test_rest_and_grpc_answer_as_the_saved_model_does(
     stack: Stack, night: DagRun, tmp_path: Path
 ) -> None:

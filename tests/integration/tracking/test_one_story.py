@@ -133,3 +133,27 @@ def test_mlflow_away_is_retryable_and_names_the_server(s3: S3, pipeline: str) ->
     server = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(UnavailableError, match=server):
         RunTracker(s3.artifacts, server, pipeline).ensure(NIGHT)
+
+
+def test_the_first_card_of_a_version_stays_and_mlflow_has_it_once(tracker: RunTracker) -> None:
+    registry = Registry(tracker.bucket, tracker.pipeline)
+    version = registry.register(draft(tracker), tracker).version
+    assert registry.card(version) is None
+    first, second = ref("card", "1" * 32), ref("card", "2" * 32)
+    assert registry.pin_card(version, first) == first
+    assert registry.pin_card(version, second) == first
+    assert registry.card(version) == first
+
+    files = {"model_card.html": "<p>toy</p>", "model_card.json": "{}"}
+    registry.show_card(version, first, files, tracker)
+    client, (run,) = tracker.client(), runs(tracker)
+    folder = f"model_card/version_{version}"
+    names = {found.path for found in client.list_artifacts(run, folder)}
+    assert names == {f"{folder}/{name}" for name in files}
+    tags = client.get_model_version(tracker.pipeline, str(version)).tags
+    assert tags["nightshift.card"] == first.uri
+    # Asked again it asks MLflow nothing: another tag would stay as it is.
+    client.set_model_version_tag(tracker.pipeline, str(version), "nightshift.card", "kept")
+    registry.show_card(version, first, files, tracker)
+    tags = client.get_model_version(tracker.pipeline, str(version)).tags
+    assert tags["nightshift.card"] == "kept"

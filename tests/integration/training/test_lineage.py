@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from nightshift.artifacts.manifest import ArtifactRef
+from nightshift.artifacts.store import Artifact
+from nightshift.card.content import ModelCard
+from nightshift.card.files import JSON_FILE, PAGE_FILE
 from nightshift.errors import DigestMismatchError
 from nightshift.lineage.chain import Chain, chain_of
 from nightshift.lineage.reproduction import Reproduction, differing
@@ -15,6 +18,7 @@ from nightshift.release import requests
 from nightshift.release.candidate import Candidate
 from tests.integration.training.conftest import Trained
 from tests.integration.training.small_night import DAYS, NIGHT
+from tests.unit.reports.elsewhere import asks_of_elsewhere
 from tests.unit.training.small_data import MODEL
 
 
@@ -22,14 +26,17 @@ from tests.unit.training.small_data import MODEL
 def registered(trained: Trained) -> Candidate:
     """The model, evaluated and asked to be released."""
     night = trained.night
-    inputs = {"snapshot": trained.snapshot, "train": trained.model}
-    evaluation = night.run("evaluate", inputs).artifact
-    assert evaluation is not None, night.lines
+    checked = night.statistics(["weight: seldom heard of"])
+    inputs = {"snapshot": trained.snapshot, "statistics": checked, "train": trained.model}
+    for step in ("evaluate", "gate"):
+        made = night.run(step, inputs).artifact
+        assert made is not None, "\n".join(night.lines)
+        inputs[step] = made
     candidate = Candidate(
         version=7,
         night=NIGHT,
-        model=trained.model,
-        lineage={"snapshot": trained.snapshot, "evaluate": evaluation},
+        model=inputs.pop("train"),
+        lineage=inputs,
         by="retrain_small/one by ada",
     )
     requests.ask(night.s3.artifacts, "small", candidate, by="grace", reason="a good night")
@@ -51,8 +58,9 @@ def test_the_chain_ends_at_the_exact_files_of_the_lake(trained: Trained, chain: 
 
 
 def test_what_an_artifact_was_made_of_comes_before_it(chain: Chain) -> None:
-    assert [link.name for link in chain.artifacts] == ["snapshot", "train", "evaluate"]
-    train = chain.artifacts[1].manifest
+    names = [link.name for link in chain.artifacts]
+    assert names == ["snapshot", "statistics", "train", "evaluate", "gate"]
+    train = chain.artifacts[2].manifest
     assert {"step", "runtime:ml", "file:model.py"} == set(train.code)
     assert train.parameters["training"]["epochs"] == 2
 
@@ -113,3 +121,34 @@ def test_other_code_is_said_part_by_part(again: Reproduction, chain: Chain, tmp_
     (difference,) = other.code_differences()
     assert (difference.step, difference.part) == ("train", "file:model.py")
     assert difference.recorded != difference.here
+
+
+@pytest.fixture(scope="module")
+def card(trained: Trained, registered: Candidate) -> Artifact:
+    own = {"registered": registered.model_dump(mode="json")}
+    inputs = {**registered.lineage, "train": registered.model}
+    texts = {"intended_use": "Shows <what> a card says.", "limitations": ["a toy"]}
+    definition = trained.night.definition(card=texts)
+    result = trained.night.run("card", inputs, definition, own=own)
+    assert result.artifact is not None, (result.error, trained.night.lines)
+    return trained.night.store.open(result.artifact)
+
+
+def test_the_card_holds_what_was_measured_judged_and_read(
+    trained: Trained, chain: Chain, card: Artifact
+) -> None:
+    content = ModelCard.model_validate_json(trained.night.store.read(card, JSON_FILE))
+    assert (content.version, content.night) == (7, NIGHT)
+    assert content.evaluation.overall.rows > 0
+    assert content.gate.judgements
+    assert content.files == chain.data.files
+    assert {made.name for made in content.chain} == {link.name for link in chain.artifacts}
+
+
+def test_the_cards_page_stands_by_itself(trained: Trained, card: Artifact) -> None:
+    page = trained.night.store.read(card, PAGE_FILE).decode()
+    assert asks_of_elsewhere(page) == []
+    assert "Shows &lt;what&gt; a card says." in page
+    assert "small, version 7" in page
+    for file in trained.night.s3.lake.list("small/"):
+        assert file.key in page
