@@ -61,7 +61,7 @@ def test_where_the_variant_is_served_registration_waits_for_its_verdict(
 def test_without_targets_a_night_is_what_it_was() -> None:
     assert set(retrain_dag("flights").task_ids) == {
         *("snapshot", "statistics", "expectations", "train", "evaluate"),
-        *("gate", "approve", "register"),
+        *("gate", "approve", "register", "card"),
     }
 
 

@@ -12,8 +12,8 @@ from nightshift.data.pinned import PinnedFile, Split
 from nightshift.definition.card import CardTexts
 from nightshift.definition.gates import FAIRNESS, MAIN, QUALITY, Metric
 from nightshift.evaluation.result import Evaluation, Gap, Group, Interval
-from nightshift.gates.result import Verdict as Ruled
 from nightshift.gates.rules import Judgement, Ruling
+from nightshift.gates.verdict import GateVerdict
 from nightshift.reports.forest_figure import Line, Mark, forest_figure
 from nightshift.reports.page import (
     Badge,
@@ -60,7 +60,7 @@ def render(card: ModelCard) -> str:
 def _verdict(card: ModelCard) -> Badge:
     if card.candidate.decision:
         return Badge(Verdict.WARNING, f"{card.candidate.decision.kind} by a person")
-    passed = card.gate.verdict is Ruled.PASSED
+    passed = card.gate.verdict is GateVerdict.PASSED
     return Badge(Verdict.PASSED if passed else Verdict.WARNING, f"gate {card.gate.verdict}")
 
 

@@ -15,8 +15,9 @@ from nightshift.definition.gates import Metric
 from nightshift.definition.model import Dataset, Feature, FeatureType, Label
 from nightshift.evaluation.result import Evaluation, Gap, Group, Interval, Scores
 from nightshift.gates.decision import Decision, DecisionKind
-from nightshift.gates.result import GateResult, Verdict
+from nightshift.gates.result import GateResult
 from nightshift.gates.rules import Bound, Judgement, Ruling
+from nightshift.gates.verdict import GateVerdict
 from nightshift.release.candidate import Candidate
 from tests.unit.reports.elsewhere import asks_of_elsewhere
 
@@ -81,7 +82,7 @@ def gate() -> GateResult:
     return GateResult(
         pipeline="employment",
         night=NIGHT,
-        verdict=Verdict.INCONCLUSIVE,
+        verdict=GateVerdict.INCONCLUSIVE,
         champion_version=6,
         judgements=(judgement,),
     )
