@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import schema_pb2
 
     from nightshift.validation.profile import Statistics
+    from nightshift.validation.usual import Unusual
 
 STATISTICS_FILE = "{split}.binpb"
 ANOMALIES_FILE = "anomalies.json"
@@ -45,12 +46,14 @@ class Profiled:
         holdout: Of the rows held out.
         newest: Of the night's own day, which is part of the holdout.
         findings: What the days broke, each judged by itself.
+        unusual: What the newest day differs in from the others.
     """
 
     train: Statistics
     holdout: Statistics
     newest: Statistics
     findings: list[Finding]
+    unusual: Unusual
 
 
 def run(context: StepContext) -> StepOutcome:
@@ -65,9 +68,10 @@ def run(context: StepContext) -> StepOutcome:
     if max(snapshot.rows(split) for split in Split) <= beam.ROWS_IN_MEMORY:
         import_lean()
     schema, columns = _schema(request)
+    label = request.section("label", Label).column
     train = download(snapshot, Split.TRAIN, context.work / "train")
     holdout = download(snapshot, Split.HOLDOUT, context.work / "holdout")
-    profiled = _profile(snapshot, train, holdout, _Reading(schema, columns, context.work))
+    profiled = _profile(snapshot, train, holdout, _Reading(schema, columns, label, context.work))
     previous = _champion_statistics(context, snapshot)
     findings, metrics = judge_all(request, schema, profiled, previous)
     _write(context, snapshot, profiled, findings, metrics)
@@ -112,9 +116,11 @@ def judge_all(
     ]
     known = {f.column for f in profiled.findings if f.severity is Severity.ERROR}
     others = [f for v in verdicts for f in v.findings if f.column not in known or _is_drift(f)]
+    unusual = [f for f in profiled.unusual.findings if f.column not in known]
     metrics = {f"drift/{column}": value for column, value in sorted(whole.drift.items())}
     metrics |= {f"holdout_drift/{c}": value for c, value in sorted(whole.skew.items())}
-    return by_severity([*profiled.findings, *_distinct(others)]), metrics
+    metrics |= {f"day_drift/{c}": v for c, v in sorted(profiled.unusual.distances.items())}
+    return by_severity([*profiled.findings, *_distinct(others), *unusual]), metrics
 
 
 def _is_drift(finding: Finding) -> bool:
@@ -146,22 +152,30 @@ def _schema(request: StepRequest) -> tuple[schema_pb2.Schema, list[str]]:
 class _Reading:
     schema: schema_pb2.Schema
     columns: Sequence[str]
+    label: str
     work: Path
 
 
 def _profile(snapshot: Snapshot, train: _Files, holdout: _Files, how: _Reading) -> Profiled:
     from nightshift.validation import profile
     from nightshift.validation.daily import DailyCheck
+    from nightshift.validation.day_sample import DaySample
     from nightshift.validation.images import lengths_of_images
+    from nightshift.validation.repeats import Repeats
     from nightshift.validation.schema import limits_of
+    from nightshift.validation.usual import judge_newest
 
     schema, columns = how.schema, how.columns
     daily = DailyCheck([limit for limit in limits_of(schema) if limit.column in columns])
+    sample, repeats = DaySample(len(snapshot.files)), Repeats()
     newest = [f for f in holdout if f[0].date == snapshot.night]
 
     def counted(files: _Files) -> Iterator[pa.Table]:
         for file in files:
-            table = lengths_of_images(read_table([file], columns))
+            table = read_table([file], columns)
+            sample.add(file[0], table)
+            repeats.add(file[0], table)
+            table = lengths_of_images(table)
             daily.add(file[0], table)
             yield table
 
@@ -176,7 +190,8 @@ def _profile(snapshot: Snapshot, train: _Files, holdout: _Files, how: _Reading) 
         train=statistics(train, Split.TRAIN),
         holdout=statistics(holdout, Split.HOLDOUT),
         newest=profile.statistics_of((read_table([f], columns) for f in newest), schema),
-        findings=daily.findings(),
+        findings=[*repeats.findings(), *daily.findings()],
+        unusual=judge_newest(sample, how.label),
     )
 
 

@@ -84,7 +84,7 @@ def results(
     flights.make_champion(snapshot=snapshot, statistics=statistics)
     for name, (day, spoil) in SPOILED.items():
         requests[name] = statistics_of(flights, [day], spoil)
-    requests["drift"] = statistics_of(flights, sorted(flights.tables)[:-1], all_to_one_airport)
+    requests["drift"] = statistics_of(flights, sorted(flights.tables), all_to_one_airport)
     for name, text in WRONG_SCHEMAS.items():
         request = flights.plan("statistics", snapshot=snapshot)
         requests[name] = request.model_copy(
