@@ -31,8 +31,12 @@ from nightshift.runtimes import Runtime, python_of
 from nightshift.steps.contract import StepRequest, StepResult
 from nightshift.steps.run import execute
 
-LAST = {"flights": date(2013, 11, 30), "fashion": date(2024, 2, 29)}
-"""Last undisturbed night of each pipeline."""
+NIGHTS = {
+    "flights": (date(2013, 10, 2), date(2013, 11, 30)),
+    "fashion": (date(2024, 1, 15), date(2024, 2, 29)),
+    "employment": (date(2016, 12, 31), date(2018, 12, 31)),
+}
+"""First and last undisturbed night of each pipeline."""
 _NUMBERS = re.compile(r"[0-9][0-9.,%]*")
 
 
@@ -142,16 +146,16 @@ def main() -> None:
     arguments = parser.parse_args()
     for pipeline in arguments.pipelines:
         started = time.monotonic()
-        with _bench(pipeline, arguments.clean, arguments.seed) as bench:
+        with _bench(pipeline, arguments.seed) as bench:
             _run(bench, arguments.clean, arguments.nights, arguments.kind)
         print(f"\n{pipeline}: {time.monotonic() - started:.0f} s", flush=True)
 
 
 @contextmanager
-def _bench(pipeline: str, clean: int, seed: int) -> Iterator[Bench]:
+def _bench(pipeline: str, seed: int) -> Iterator[Bench]:
     definition = load_pipeline(pipeline)
-    last = LAST[pipeline]
-    first = last - timedelta(clean + definition.window.days)
+    first, last = NIGHTS[pipeline]
+    first -= timedelta(definition.window.days)
     with (
         tempfile.TemporaryDirectory(prefix="nightshift-corruptions-") as scratch,
         SeaweedServer(Path(scratch) / "s3").start() as server,
@@ -168,7 +172,8 @@ def _bench(pipeline: str, clean: int, seed: int) -> Iterator[Bench]:
 
 def _run(bench: Bench, clean: int, tried: int, words: str) -> None:
     pipeline = bench.lake.definition.pipeline
-    days = sorted(bench.lake.tables)[-clean:]
+    first, _ = NIGHTS[pipeline]
+    days = sorted(day for day in bench.lake.tables if day >= first)[-clean:]
     spoilt_on = set(days[:: max(len(days) // tried, 1)][-tried:])
     cases = [case for case in CASES[pipeline] if words in case.kind]
     outcomes: dict[str, list[str]] = {case.kind: [] for case in cases}

@@ -26,7 +26,7 @@ class Case:
 
 
 def _share(kind: str, spoil: Spoil, share: float) -> Case:
-    return Case(kind, spoil, share, f"{share:.0%} of rows")
+    return Case(kind, spoil, share, f"{100 * share:g}% of rows")
 
 
 FLIGHTS = (
@@ -39,7 +39,7 @@ FLIGHTS = (
     Case("minutes for HHMM", kinds.minutes_of_hhmm("sched_dep_time")),
     Case("another clock", kinds.other_clock("sched_dep_time", "sched_arr_time"), 5, "5 hours"),
     _share("typos", kinds.typos("dest"), 0.02),
-    _share("lower case", kinds.lower_case("carrier"), 0.01),
+    _share("another case", kinds.lower_case("carrier"), 0.01),
     _share("garbled text", kinds.garbled("origin"), 0.01),
     _share("new category", kinds.new_category("dest", "QQQ"), 0.02),
     _share("stuck value", kinds.constant("carrier"), 0.5),
@@ -87,5 +87,35 @@ FASHION = (
     _share("shortened images", kinds.shortened_images("image"), 0.01),
 )
 
-CASES: dict[str, tuple[Case, ...]] = {"flights": FLIGHTS, "fashion": FASHION}
+EMPLOYMENT = (
+    _share("nulls", kinds.nulls("sex"), 0.01),
+    Case("numbers as text", kinds.as_text("age")),
+    Case("missing column", kinds.missing("race")),
+    Case("renamed column", kinds.renamed("education", "schooling")),
+    Case("another unit", kinds.scaled("age"), 12, "months"),
+    _share("typos", kinds.typos("education"), 0.001),
+    _share("another case", kinds.first_capital("sex"), 0.001),
+    _share("garbled text", kinds.garbled("ancestry"), 0.001),
+    _share("new category", kinds.new_category("relationship", "guest"), 0.001),
+    _share("stuck value", kinds.constant("marital_status"), 0.2),
+    Case("moved numbers", kinds.moved("age"), 1, "one year"),
+    Case("moved label", kinds.renumbered("employed", 2), 1, "0 and 1 exchanged"),
+    _share("misaligned rows", kinds.misaligned("employed"), 0.01),
+    _share("out of range", kinds.out_of_range("age", 200), 0.001),
+    Case("swapped columns", kinds.swapped("hearing_difficulty", "vision_difficulty")),
+    _share("duplicated rows", kinds.duplicated(), 0.01),
+    _share("dropped rows", kinds.dropped(), 0.1),
+    _share("export cut off", kinds.cut_off("age"), 0.1),
+    Case("source lost", kinds.category_lost("race", "black"), shown="one group"),
+    Case("stale day", kinds.stale(), shown="the year before"),
+    _share("misdated rows", kinds.misdated(), 0.001),
+    Case("file cut off", kinds.truncated_file(), 0.1, "10% of bytes"),
+    Case("missing day", kinds.missing_day()),
+)
+
+CASES: dict[str, tuple[Case, ...]] = {
+    "flights": FLIGHTS,
+    "fashion": FASHION,
+    "employment": EMPLOYMENT,
+}
 """Pipeline to its cases."""

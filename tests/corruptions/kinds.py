@@ -65,6 +65,11 @@ def lower_case(column: str) -> Spoil:
     return _some(column, lambda values: [v.lower() for v in values])
 
 
+def first_capital(column: str) -> Spoil:
+    """Categories with a capital: share of the rows."""
+    return _some(column, lambda values: [v.capitalize() for v in values])
+
+
 def garbled(column: str) -> Spoil:
     """Bytes read in another encoding: share of the rows."""
     return _some(column, lambda values: [f"\u00ef\u00bf\u00bd{v}" for v in values])

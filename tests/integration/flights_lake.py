@@ -9,7 +9,9 @@ from datetime import date, timedelta
 import pyarrow as pa
 
 from nightshift.definition import Window, load_pipeline
+from nightshift.steps.catalog import STEPS
 from nightshift.steps.contract import StepRequest, StepResult
+from nightshift.steps.plan import plan_step
 from tests.integration.pipeline_lake import PipelineLake
 from tests.integration.servers import S3
 
@@ -39,6 +41,13 @@ class FlightsLake(PipelineLake):
     def plan(self, step: str, **inputs: StepResult) -> StepRequest:
         """A request about NIGHT that no earlier one's artifact answers."""
         return self.plan_night(NIGHT, step, **inputs)
+
+    def beside(self, snapshot: StepResult) -> StepRequest:
+        """The expectations' request as a run of NIGHT makes it."""
+        assert snapshot.artifact
+        return plan_step(
+            STEPS["expectations"], self.definition, NIGHT, {"snapshot": snapshot.artifact}
+        )
 
     def snapshot(self) -> StepResult:
         """Pin what the lake holds now."""

@@ -16,6 +16,7 @@ from nightshift.command import (
     pipelines,
     releases,
     retraining,
+    schema,
     seeding,
     stack,
     tensorboard,
@@ -101,6 +102,7 @@ app.command(rich_help_panel=_WORK)(lineage.reproduce)
 app.command(rich_help_panel=_WORK)(tensorboard.tensorboard)
 app.command(rich_help_panel=_AUTHOR)(pipelines.new)
 app.command(rich_help_panel=_AUTHOR)(pipelines.check)
+app.add_typer(schema.app, name="schema", rich_help_panel=_AUTHOR)
 app.command(rich_help_panel=_AUTHOR)(testing.test)
 app.command(rich_help_panel=_AUTHOR)(building.build)
 

@@ -58,6 +58,8 @@ class Snapshot(BaseModel):
     """The lake's bucket."""
     files: tuple[PinnedFile, ...]
     """In order of date, then key."""
+    requests: tuple[PinnedFile, ...] = ()
+    """Logged serving requests of the held-out days, as far as there are any."""
     types: dict[str, str] = {}
     """Every column of the dataset with its :class:`nightshift.data.columns.Family`."""
     baseline: Baseline = Baseline()

@@ -28,7 +28,14 @@ def read_snapshot(store: ArtifactStore, artifact: Artifact) -> Snapshot:
 
 
 def download(snapshot: Snapshot, split: Split, into: Path) -> list[tuple[PinnedFile, Path]]:
-    """Copy one part's files from the lake, each checked against its pinned digest.
+    """Copy one part's files from the lake (as :func:`download_files`)."""
+    return download_files(snapshot.bucket, snapshot.split(split), into)
+
+
+def download_files(
+    bucket_name: str, files: Sequence[PinnedFile], into: Path
+) -> list[tuple[PinnedFile, Path]]:
+    """Copy pinned files from the lake, each checked against its pinned digest.
 
     Returns:
         Each pinned file with its local path, in order of date.
@@ -37,8 +44,7 @@ def download(snapshot: Snapshot, split: Split, into: Path) -> list[tuple[PinnedF
         BadDataError: A pinned version is no longer in the lake.
         DigestMismatchError: The lake gave other bytes than were pinned.
     """
-    bucket = Bucket(snapshot.bucket)
-    files = snapshot.split(split)
+    bucket = Bucket(bucket_name)
     into.mkdir(parents=True, exist_ok=True)
 
     def one(numbered: tuple[int, PinnedFile]) -> Path:

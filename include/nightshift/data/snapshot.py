@@ -17,6 +17,7 @@ from nightshift.data.lake import Lake
 from nightshift.data.pinned import SNAPSHOT_FILE, Baseline, Snapshot, Split
 from nightshift.data.problems import Problem, Rule, bad_lake
 from nightshift.data.reader import read_snapshot
+from nightshift.data.requests import pin_requests
 from nightshift.data.window import Days, Seen, WindowFiles
 from nightshift.definition.model import Dataset, Feature, Label, Window
 from nightshift.errors import DigestMismatchError
@@ -51,16 +52,20 @@ def run(context: StepContext) -> StepOutcome:
     problems += files.short_days(seen, problems, window.minimum_rows_per_day)
     if problems:
         raise bad_lake(request.pipeline, request.night, sorted(problems, key=_importance))
+    asked = [column for column in expected if column.role == "features"]
+    requests = pin_requests(lake, days, dataset.date_column, tuple(asked), context.work)
     snapshot = Snapshot(
         pipeline=request.pipeline,
         night=request.night,
         bucket=lake.bucket.name,
         files=tuple(file.pin for file in seen),
+        requests=requests.files,
         types=usual,
         baseline=baseline,
     )
     (context.output / SNAPSHOT_FILE).write_text(snapshot.model_dump_json(indent=1))
-    return _outcome(context, snapshot, days, read=sum(1 for f in seen if f.footer))
+    read = sum(1 for f in seen if f.footer)
+    return _outcome(context, snapshot, days, read, requests.warnings)
 
 
 def pinned_baseline(store: ArtifactStore, pipeline: str) -> Baseline:
@@ -131,9 +136,11 @@ def _importance(problem: Problem) -> tuple[int, int]:
     return list(Rule).index(problem.rule), -problem.day.toordinal()
 
 
-def _outcome(context: StepContext, snapshot: Snapshot, days: Days, read: int) -> StepOutcome:
+def _outcome(
+    context: StepContext, snapshot: Snapshot, days: Days, read: int, said: Sequence[str]
+) -> StepOutcome:
     champion = snapshot.baseline.champion
-    warnings = _baseline_warnings(champion, snapshot.night)
+    warnings = [*_baseline_warnings(champion, snapshot.night), *said]
     for warning in warnings:
         context.log.warning("%s", warning)
     rows = {split: snapshot.rows(split) for split in Split}
@@ -155,6 +162,7 @@ def _outcome(context: StepContext, snapshot: Snapshot, days: Days, read: int) ->
             "holdout_rows": rows[Split.HOLDOUT],
             "days": sum(1 for _ in days),
             "bytes": sum(f.size for f in snapshot.files),
+            "request_rows": sum(f.rows for f in snapshot.requests),
         },
         facts={
             "first_day": days.first.isoformat(),

@@ -23,6 +23,7 @@ from nightshift.definition.partitions import Partitions
 from nightshift.definition.section import Name, Section
 from nightshift.definition.slicing import Slicing, columns_of
 from nightshift.definition.training import Training, Tuning
+from nightshift.definition.validation import Validation
 
 
 class FeatureType(StrEnum):
@@ -160,6 +161,7 @@ class PipelineDefinition(Section):
     sensitive: tuple[Slicing, ...] = ()
     """Features by which the model must be fair; they need not be inputs of the model."""
     evaluation: Measuring = Measuring()
+    validation: Validation = Validation()
     training: Training = Training()
     tuning: Tuning | None = None
     compression: Compression = Compression()

@@ -78,7 +78,16 @@ class Figure:
     caption: str = ""
 
 
-Block = Text | Code | Table | Figure
+@dataclass(frozen=True)
+class Link:
+    """A line that opens another page: ``words`` with the address, then what is to be said."""
+
+    words: str
+    address: str
+    text: str = ""
+
+
+Block = Text | Code | Table | Figure | Link
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,8 @@ def _block(block: Block) -> str:
             return f"<p>{escape(text)}</p>"
         case Code(text):
             return f"<pre>{escape(text)}</pre>"
+        case Link(words, address, after):
+            return f'<p><a href="{escape(address)}">{escape(words)}</a> {escape(after)}</p>'
         case Figure(svg, caption):
             return f"<figure>{svg}{_caption('figcaption', caption)}</figure>"
         case Table():

@@ -14,6 +14,7 @@ h1{font-size:1.5rem;margin:0;display:flex;gap:.75rem;align-items:center;flex-wra
 header p{color:var(--soft);margin:.25rem 0 1rem}
 h2,summary{font-size:1.1rem;font-weight:600;margin:1.75rem 0 .5rem}
 summary{cursor:pointer}
+a{color:var(--one)}
 p{white-space:pre-line;margin:.5rem 0}
 pre{background:var(--panel);border:1px solid var(--line);border-radius:6px;padding:.75rem;
 overflow-x:auto;font:13px/1.5 ui-monospace,Menlo,Consolas,monospace;white-space:pre-wrap}
@@ -22,7 +23,7 @@ table{border-collapse:collapse;min-width:50%;margin:.5rem 0}
 caption{caption-side:bottom;text-align:left;color:var(--soft);font-size:.85rem;padding:.4rem 0}
 th{color:var(--soft);font-weight:600;text-align:left;font-size:.85rem}
 th,td{padding:.35rem .75rem;border-bottom:1px solid var(--line);vertical-align:top}
-td{white-space:pre-line;overflow-wrap:anywhere}
+td{white-space:pre-line;overflow-wrap:break-word}
 .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .none{color:var(--off);text-align:right}
 .bar{position:relative;min-width:8rem}

@@ -60,8 +60,9 @@ STATISTICS = StepSpec(
     module="nightshift.validation.statistics",
     runtime=Runtime.VALIDATION,
     inputs=("snapshot",),
-    sections=("dataset", "label", "features", "sliced"),
-    files=("schema.pbtxt",),
+    sections=("dataset", "label", "features", "sliced", "validation"),
+    # The report links to what expectations.yaml leads to.
+    files=("schema.pbtxt", "expectations.yaml"),
     heavy=True,
     reads=_WINDOW,
 )

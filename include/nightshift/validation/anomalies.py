@@ -16,7 +16,6 @@ SERVING = "SERVING"
 
 _NEVER = 1.0
 """No Jensen-Shannon divergence is greater (it is taken to base 2): measures, never alarms."""
-_DRIFT = ("COMPARATOR_",)
 _Type = anomalies_pb2.AnomalyInfo.Type
 
 
@@ -108,10 +107,9 @@ def _findings(anomalies: anomalies_pb2.Anomalies, where: str) -> Iterator[Findin
 
 def _finding(column: str, where: str, reason: anomalies_pb2.AnomalyInfo.Reason) -> Finding:
     rule = _Type.Name(reason.type)
-    drifted = rule.startswith(_DRIFT)
     about = f"column '{column}'" if column else "the rows"
-    return Finding(
-        severity=Severity.WARNING if drifted else Severity.ERROR,
+    finding = Finding(
+        severity=Severity.ERROR,
         column=column,
         rule=rule,
         value=reason.short_description,
@@ -119,3 +117,4 @@ def _finding(column: str, where: str, reason: anomalies_pb2.AnomalyInfo.Reason) 
         where=where,
         text=f"{about} in {where}: {reason.description or reason.short_description} [{rule}]",
     )
+    return finding.as_warning() if finding.is_drift else finding

@@ -41,6 +41,19 @@ class Finding(BaseModel):
     file: str | None = None
     """Key of the lake's file that it is in, where one can be named."""
 
+    @property
+    def is_drift(self) -> bool:
+        """Whether it compares two distributions rather than one with a limit of its own."""
+        return self.rule.startswith("COMPARATOR_")
+
+    def as_warning(self) -> Finding:
+        """The same, stopping nothing."""
+        return self.model_copy(update={"severity": max(self.severity, Severity.WARNING, key=_rank)})
+
+
+def _rank(severity: Severity) -> int:
+    return list(Severity).index(severity)
+
 
 def as_json(findings: Sequence[Finding]) -> bytes:
     """All findings as one JSON list."""
@@ -49,8 +62,16 @@ def as_json(findings: Sequence[Finding]) -> bytes:
 
 def by_severity(findings: Sequence[Finding]) -> list[Finding]:
     """Errors first, then warnings, otherwise in the order found."""
-    order = list(Severity)
-    return sorted(findings, key=lambda f: order.index(f.severity))
+    return sorted(findings, key=lambda f: _rank(f.severity))
+
+
+def worst_by_column(findings: Sequence[Finding]) -> dict[str, Severity]:
+    """Each column that something is said of, with the worst of it; pairs count for both."""
+    worst: dict[str, Severity] = {}
+    for finding in by_severity(findings):
+        for column in finding.column.split(", "):
+            worst.setdefault(column, finding.severity)
+    return worst
 
 
 def texts(findings: Sequence[Finding], severity: Severity) -> list[str]:

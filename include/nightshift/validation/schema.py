@@ -25,8 +25,27 @@ def read_schema(folder: Path, required: Iterable[str]) -> schema_pb2.Schema:
         BadDefinitionError: It is not a Schema in text form, describes a column twice, or leaves
             a required one out; the message names file, line and column.
     """
-    path = folder / SCHEMA_FILE
     shown = f"{folder.name}/{SCHEMA_FILE}"
+    schema = parse_schema(folder / SCHEMA_FILE)
+    names = {feature.name for feature in schema.feature}
+    for column in required:
+        if column not in names:
+            raise BadDefinitionError(
+                f"{shown}: has no feature {column!r}, which pipeline.yaml reads; add 'feature "
+                f'{{ name: "{column}" … }}\' with its type, presence and domain.',
+                file=shown,
+            )
+    return schema
+
+
+def parse_schema(path: Path) -> schema_pb2.Schema:
+    """Any file with a schema in text form.
+
+    Raises:
+        BadDefinitionError: It is none, describes a column twice, or names a domain that is not
+            there; the message names file, line and column.
+    """
+    shown = f"{path.parent.name}/{path.name}"
     schema = schema_pb2.Schema()
     try:
         text_format.Parse(path.read_text(encoding="utf-8"), schema)
@@ -39,13 +58,6 @@ def read_schema(folder: Path, required: Iterable[str]) -> schema_pb2.Schema:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise BadDefinitionError(f"{shown}: feature {twice[0]!r} is there twice.", file=shown)
-    for column in required:
-        if column not in names:
-            raise BadDefinitionError(
-                f"{shown}: has no feature {column!r}, which pipeline.yaml reads; add 'feature "
-                f'{{ name: "{column}" … }}\' with its type, presence and domain.',
-                file=shown,
-            )
     _check_domains(schema, shown)
     return schema
 
@@ -65,6 +77,20 @@ def limits_of(schema: schema_pb2.Schema) -> tuple[Limits, ...]:
     """The limits of each column, in the schema's order."""
     shared = {domain.name: frozenset(domain.value) for domain in schema.string_domain}
     return tuple(_limits(feature, shared) for feature in schema.feature)
+
+
+def distance_limits(schema: schema_pb2.Schema, comparator: str) -> dict[str, float]:
+    """Each column's greatest Jensen-Shannon divergence, where the schema sets one.
+
+    Args:
+        schema: The curated schema.
+        comparator: ``drift_comparator`` or ``skew_comparator``.
+    """
+    return {
+        feature.name: getattr(feature, comparator).jensen_shannon_divergence.threshold
+        for feature in schema.feature
+        if getattr(feature, comparator).HasField("jensen_shannon_divergence")
+    }
 
 
 def _limits(feature: schema_pb2.Feature, shared: dict[str, frozenset[str]]) -> Limits:

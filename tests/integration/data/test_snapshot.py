@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from nightshift.data.lake import Lake
 from nightshift.data.pinned import Snapshot, Split
 from nightshift.data.reader import download, read_snapshot, read_table
 from nightshift.errors import BadDataError, ErrorKind, StepError
@@ -174,3 +177,38 @@ def test_a_window_that_the_lake_does_not_reach_names_the_missing_days(
     request = flights.plan("snapshot").model_copy(update={"night": date(2013, 9, 3)})
     error = error_of(execute(request, flights.store))
     assert "3 days are missing, 2013-09-01 to 2013-09-03" in error.message
+
+
+def test_logged_requests_of_the_held_out_days_are_pinned(flights: FlightsLake) -> None:
+    with (
+        logged(flights, NIGHT, sorted(flights.definition.features)),
+        logged(flights, OLD, ["dest"]),
+    ):
+        result = flights.snapshot()
+    snapshot = content(flights, result)
+    [pinned] = snapshot.requests  # OLD is no held-out day
+    assert pinned.key == f"flights_requests/date={NIGHT}/part-0.parquet"
+    assert pinned.version_id
+    assert result.metrics["request_rows"] == 680
+    assert result.facts["warnings"] == []
+
+
+def test_requests_that_lack_a_feature_are_told_and_left_out(flights: FlightsLake) -> None:
+    with logged(flights, NIGHT, ["carrier", "dest"]):
+        result = flights.snapshot()
+    assert content(flights, result).requests == ()
+    assert any(
+        f"flights_requests/date={NIGHT}" in warning and "'distance'" in warning
+        for warning in result.facts["warnings"]
+    )
+
+
+@contextmanager
+def logged(flights: FlightsLake, day: date, columns: list[str]) -> Iterator[None]:
+    """Requests with these columns of a day's rows, for a while."""
+    requests = Lake(flights.lake.bucket, "flights_requests")
+    requests.write(day, flights.tables[day].select(columns))
+    try:
+        yield
+    finally:
+        requests.bucket.delete(requests.partition(day) + "part-0.parquet")

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from nightshift.data.lake import Lake
 from nightshift.errors import ErrorKind, StepError
 from nightshift.runtimes import Runtime, python_of
 from nightshift.steps.contract import StepRequest, StepResult
@@ -36,6 +37,12 @@ def delays_in_seconds(table: pa.Table) -> pa.Table:
 
 def all_to_one_airport(table: pa.Table) -> pa.Table:
     return column(table, "origin", pa.array(["JFK"] * table.num_rows))
+
+
+def newark_never_arrives(table: pa.Table) -> pa.Table:
+    arrived = pc.not_equal(table["origin"], "EWR")
+    delays = pc.if_else(arrived, table["arr_delay"], pa.scalar(None, pa.int64()))
+    return column(table, "arr_delay", delays)
 
 
 SPOILED = {
@@ -85,6 +92,12 @@ def results(
     for name, (day, spoil) in SPOILED.items():
         requests[name] = statistics_of(flights, [day], spoil)
     requests["drift"] = statistics_of(flights, sorted(flights.tables), all_to_one_airport)
+    requests["requests"] = statistics_with_requests(flights, all_to_one_airport)
+    sliced = statistics_of(flights, sorted(flights.tables), newark_never_arrives)
+    validation = {"validation": {"slices": ["origin"]}}
+    requests["slices"] = sliced.model_copy(
+        update={"parameters": {**sliced.parameters, **validation}}
+    )
     for name, text in WRONG_SCHEMAS.items():
         request = flights.plan("statistics", snapshot=snapshot)
         requests[name] = request.model_copy(
@@ -111,6 +124,16 @@ def statistics_of(flights: FlightsLake, days: Iterable[date], spoil: Spoil) -> S
         for day in days:
             spoiled.enter_context(flights.spoiled(day, spoil))
         return flights.plan("statistics", snapshot=flights.snapshot())
+
+
+def statistics_with_requests(flights: FlightsLake, spoil: Spoil) -> StepRequest:
+    """Statistics of a night of which the features of the newest day's rows were asked for."""
+    features = sorted(flights.definition.features)
+    logged = Lake(flights.lake.bucket, "flights_requests")
+    logged.write(NIGHT, spoil(flights.tables[NIGHT]).select(features))
+    snapshot = flights.snapshot()
+    logged.bucket.delete(logged.partition(NIGHT) + "part-0.parquet")
+    return flights.plan("statistics", snapshot=snapshot)
 
 
 WRONG_SCHEMAS = {
@@ -152,8 +175,20 @@ def test_the_real_night_passes_with_one_warning_about_its_new_destination(
 def test_the_report_is_one_page_that_loads_nothing(clean: tuple[StepResult, StepResult]) -> None:
     page = read(clean[1].reports["Data report"])
     assert "SBN" in page
-    assert page.index("Findings") < page.index("Drift") < page.index("Columns")
-    assert not re.findall(r"<script|<link|src=|url\(", page)
+    headings = re.findall("<h2>(.*?)</h2>", page)
+    assert headings[:3] == ["Findings", "Distributions", "Distances"]
+    assert page.count('<path class="one"') >= len(clean[1].metrics) // 3  # a line for each holdout
+    assert "No logged requests" in page
+    assert not re.findall(r"<script|<link|src=|url\(|https?:", page)
+
+
+def test_the_report_links_to_what_the_expectations_step_makes_of_the_same_snapshot(
+    flights: FlightsLake, clean: tuple[StepResult, StepResult]
+) -> None:
+    beside = flights.beside(clean[0])
+    assert f"artifacts/flights/artifacts/expectations/{beside.key}" in read(
+        clean[1].reports["Data report"]
+    )
 
 
 @pytest.mark.parametrize("name", TOLD)
@@ -187,6 +222,29 @@ def test_drift_from_the_champion_is_measured_and_told_without_stopping(
     assert result.artifact, result.error
     assert result.metrics["drift/origin"] > 0.1 > result.metrics["drift/weekday"]
     assert any("column 'origin' in train" in warning for warning in result.facts["warnings"])
+
+
+def test_what_was_asked_is_compared_with_what_was_trained_on(
+    results: dict[str, StepResult],
+) -> None:
+    result = results["requests"]
+    assert result.artifact, result.error
+    assert result.metrics["skew/origin"] > 0.1 > result.metrics["skew/carrier"]
+    assert "skew/arr_delay" not in result.metrics  # nobody asks with the label
+    warnings = [w for w in result.facts["warnings"] if "logged requests" in w]
+    assert any("column 'origin'" in w for w in warnings)
+    assert "680 logged request rows" in read(result.reports["Data report"])
+
+
+def test_a_declared_slice_has_statistics_and_limits_of_its_own(
+    results: dict[str, StepResult],
+) -> None:
+    result = results["slices"]
+    assert result.artifact, result.error
+    told = [w for w in result.facts["warnings"] if "train where origin = EWR" in w]
+    assert any("column 'arr_delay'" in warning for warning in told)
+    assert not any("origin = JFK" in warning for warning in result.facts["warnings"])
+    assert "origin = LGA" in read(result.reports["Data report"])
 
 
 def test_beam_counts_the_same(

@@ -59,6 +59,7 @@ def test_commands_with_arguments_show_examples(name: str) -> None:
         (["lineage", "nonsense"], "There is no pipeline 'nonsense'"),
         (["lineage", "flights@seven"], "'flights@seven' is no version; one looks like flights@7"),
         (["check", "nonsense"], "nonsense/pipeline.yaml is missing"),
+        (["schema", "infer", "nonsense"], "nonsense/pipeline.yaml is missing"),
         (["new", "Not-A-Name"], "cannot be a pipeline's name"),
         (["build", "nonsense"], "There is no runtime nonsense"),
     ],

@@ -15,6 +15,10 @@ from tests.corruptions.cases import CASES, Case
 from tests.corruptions.kinds import Day, Spoilt
 
 ROWS = 200
+ANSWERS = (
+    *("sex", "hearing_difficulty", "education", "ancestry", "relationship"),
+    *("marital_status", "vision_difficulty"),
+)
 TODAY = date(2024, 1, 9)
 
 
@@ -38,6 +42,10 @@ def rows_of(day: str, first: int) -> pa.Table:
             "arr_delay": pa.array([int(n % 90) - 20 if n % 10 else None for n in at]),
             "flight": at + 1,
             "label": at % 10,
+            "age": at % 90,
+            "employed": at % 3 % 2,
+            **{name: np.array(["yes", "no"])[at * n % 2] for n, name in enumerate(ANSWERS)},
+            "race": np.array(["white", "black"])[at % 5 % 2],
             "image": [bytes([n % 251, n % 13]) * 8 for n in at],
         }
     )
