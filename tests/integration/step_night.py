@@ -38,9 +38,9 @@ class StepNight:
         """The artifacts."""
         return ArtifactStore(self.s3.artifacts)
 
-    def run(self, step: str, *inputs: str, nonce: str = "") -> StepResult:
-        """Run a step on what the named steps made."""
-        references = {name: self.made(name) for name in inputs}
+    def run(self, step: str, nonce: str = "") -> StepResult:
+        """Run a step on what the steps before it made."""
+        references = {name: self.made(name) for name in STEPS[step].inputs}
         request = plan_step(STEPS[step], self.definition, self.night, references, nonce=nonce)
         lines: list[str] = []
         result = run_step(request, self.store, on_line=lines.append)
@@ -49,11 +49,8 @@ class StepNight:
 
     def run_all(self) -> None:
         """From the snapshot to the gate."""
-        self.run("snapshot")
-        for step in ("statistics", "expectations", "train"):
-            self.run(step, "snapshot")
-        self.run("evaluate", "snapshot", "train")
-        self.run("gate", "snapshot", "evaluate")
+        for step in ("snapshot", "statistics", "expectations", "train", "evaluate", "gate"):
+            self.run(step)
 
     def made(self, step: str) -> ArtifactRef:
         """The artifact of a step that succeeded."""

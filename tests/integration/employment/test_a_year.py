@@ -100,7 +100,7 @@ def test_labels_of_other_people_are_told_by_the_expectations(night: StepNight) -
     try:
         with written(night, NIGHT, table.set_column(place, "employed", shifted)):
             night.run("snapshot", nonce="shifted")
-            result = night.run("expectations", "snapshot")
+            result = night.run("expectations")
     finally:
         night.results = good
     assert result.error is not None

@@ -75,10 +75,10 @@ def test_another_night_compares_with_the_champion_on_the_same_images(night: Fash
     snapshot, evaluate = night.results["snapshot"], night.results["evaluate"]
     try:
         night.results["snapshot"] = _with_champion(night)
-        result = night.run("evaluate", "snapshot", "train")
+        result = night.run("evaluate")
         assert result.error is None
         assert result.metrics["champion_accuracy"] == result.metrics["accuracy"]
-        gate = night.run("gate", "snapshot", "evaluate")
+        gate = night.run("gate")
         assert gate.error is None
         assert gate.metrics["champion_log_loss"] == gate.metrics["log_loss"]
     finally:
@@ -159,7 +159,7 @@ def test_one_wrong_row_of_an_old_day_stops_the_night_by_file_and_column(
     try:
         with night.spoiled(OLD, _spoil(name, change)):
             night.run("snapshot", nonce=f"{name}{words[1]}")
-            result = night.run("statistics", "snapshot")
+            result = night.run("statistics")
             assert result.error is not None
             assert result.error.kind is ErrorKind.BAD_DATA
             for word in (*words, f"fashion/date={OLD}/part-0.parquet"):
@@ -174,7 +174,7 @@ def test_labels_shifted_by_one_are_told_by_the_expectations(night: FashionNight)
     try:
         with night.spoiled(NIGHT, shift):
             night.run("snapshot", nonce="shifted")
-            result = night.run("expectations", "snapshot")
+            result = night.run("expectations")
             assert result.error is not None
             assert "expect_column_distinct_values_to_equal_set" in result.error.message
     finally:
