@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from airflow.sdk import DAG
 
+from nightshift.definition import load_pipeline, pipeline_names
 from nightshift_airflow.operators.step import HEAVY_POOL, StepOperator
 from nightshift_airflow.override import override_dag
 from nightshift_airflow.release import release_dag
 from nightshift_airflow.retrain import retrain_dag
+from tests.dags.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +86,14 @@ def test_a_card_waits_for_what_is_known_of_the_variants() -> None:
 def test_a_run_without_its_registration_is_not_called_a_success(retrain: DAG) -> None:
     # A run ends as its last tasks do: a card that ran whatever happened would hide a failed gate.
     assert retrain.get_task("card").trigger_rule == "all_success"
+
+
+@pytest.mark.parametrize("pipeline", pipeline_names())
+def test_every_shipped_pipeline_has_a_night_and_a_release(pipeline: str) -> None:
+    night, release = retrain_dag(pipeline), release_dag(pipeline)
+    assert {"snapshot", "statistics", "expectations", "train", "gate"} <= set(night.task_ids)
+    assert night.timetable.expression == load_pipeline(pipeline).schedule.cron
+    assert [asset.name for asset in release.timetable.asset_condition.objects] == [
+        f"{pipeline}_registered"
+    ]
+    assert (ROOT / "dags" / f"retrain_{pipeline}.py").is_file()
