@@ -14,6 +14,7 @@ from nightshift_airflow.operators.card import CardOperator
 from nightshift_airflow.operators.register import RegisterOperator
 from nightshift_airflow.operators.step import StepOperator
 from nightshift_airflow.operators.steps import (
+    AuditOperator,
     EvaluateOperator,
     ExpectationsOperator,
     GateOperator,
@@ -79,6 +80,10 @@ def _tasks(definition: PipelineDefinition) -> None:
     CardOperator(
         task_id="card", pipeline=pipeline, registered=register.output, inputs=compression.judged
     )
+    if definition.evaluation.audit:
+        measured = {"evaluate": evaluate.reference}
+        audit = AuditOperator(task_id="audit", pipeline=pipeline, inputs=measured)
+        evaluate >> audit >> register
     compression.bundle(register)
 
 

@@ -118,6 +118,15 @@ GATE = StepSpec(
     inputs=("snapshot", "statistics", "train", "evaluate"),
     sections=("gates", "label", "slices", "sensitive", "evaluation"),
 )
+AUDIT = StepSpec(
+    name="audit",
+    kind="audit",
+    module="nightshift.evaluation.audit",
+    runtime=Runtime.VALIDATION,
+    inputs=("evaluate",),
+    sections=("label", "slices", "sensitive", "evaluation"),
+    heavy=True,
+)
 QUANTIZE = StepSpec(
     name="quantize",
     kind="variant",
@@ -171,7 +180,7 @@ CARD = StepSpec(
 )
 
 _ALL = (
-    *(SNAPSHOT, STATISTICS, EXPECTATIONS, TUNE, TRAIN, EVALUATE, GATE),
+    *(SNAPSHOT, STATISTICS, EXPECTATIONS, TUNE, TRAIN, EVALUATE, GATE, AUDIT),
     *(QUANTIZE, EVALUATE_VARIANTS, BUDGETS, EDGE, CARD),
 )
 STEPS: dict[str, StepSpec] = {spec.name: spec for spec in _ALL}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Collection
 
 _UNUSED = (
     "apache_beam.io.gcp",
@@ -23,12 +24,15 @@ _UNUSED = (
 )
 
 
-def import_lean() -> None:
+def import_lean(keep: Collection[str] = ()) -> None:
     """Keep the unused libraries from being imported in this process, from now on.
 
-    Call it before the first import of TFDV, in a process that runs no Beam pipeline.
+    Call it before the first import of TFDV or TFMA, in a process that runs no Beam pipeline.
+
+    Args:
+        keep: Libraries that are used after all: TFMA's metrics need ``tf_keras``.
     """
-    for name in _UNUSED:
+    for name in set(_UNUSED) - set(keep):
         # None is Python's own mark for "not to be found"; what is imported already stays.
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     # TensorFlow runs nothing here; its start-up lines about graphics cards would only hide ours.

@@ -155,6 +155,13 @@ class GateOperator(StepOperator):
         raise GateFailedError(message)
 
 
+class AuditOperator(StepOperator):
+    """TensorFlow Model Analysis measures the same predictions; red where the two disagree."""
+
+    spec = catalog.AUDIT
+    ui_color = "#fce4ec"
+
+
 class QuantizeOperator(StepOperator):
     """Make one compressed variant; mapped over the pipeline's targets.
 
