@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from nightshift.definition.gates import Measuring, Metric
 from nightshift.definition.slicing import Slicing
 from nightshift.evaluation import fairness, resampling
-from nightshift.evaluation.calibration import Reliability
+from nightshift.evaluation.calibration import BINS, bins_of
 from nightshift.evaluation.estimates import Bootstrapped, Estimate, PairedProportion, Proportion
-from nightshift.evaluation.metrics import LOG_LOSS_EPSILON
-from nightshift.evaluation.outcomes import Counts, Outcomes, selected, threshold_at_rate
+from nightshift.evaluation.metrics import LOG_LOSS_EPSILON, Steps
+from nightshift.evaluation.outcomes import Counts, Outcomes, ratio, selected, threshold_at_rate
 from nightshift.evaluation.predictions import Predictions
-from nightshift.evaluation.resampling import Ranking, draw_counts, generator, spread
-from nightshift.evaluation.slicing import Groups, all_groups
+from nightshift.evaluation.resampling import draw_counts, generator, spread
+from nightshift.evaluation.slicing import NO_GROUP, Groups, all_groups
 
 _RATES = {
     Metric.PRECISION: "precision",
@@ -89,6 +89,7 @@ class Comparison:
             groups.slicing: groups for groups in all_groups(slicings, predictions.slices)
         }
         self.everything = Rows(None, None, np.arange(len(predictions)))
+        self._drawn: dict[str, dict[str | None, NDArray[np.float64]]] = {}
         self._known: dict[tuple[Metric, str | None, str | None], Compared | None] = {}
 
     @property
@@ -149,14 +150,13 @@ class Comparison:
     def _ranking(
         self, metric: Metric, rows: Rows
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        ones = self._ones[rows.at]
-        rankings = [Ranking(ones, scores[rows.at]) for scores in self._scores]
-        once: NDArray[np.uint8] = np.ones((1, len(rows)), dtype=np.uint8)
-        values = np.array([getattr(r, metric)(once)[0] for r in rankings])
+        ones, scores = self._ones[rows.at], [each[rows.at] for each in self.scores]
+        values = np.array([getattr(Steps.count(ones, each), metric) for each in scores])
         if not np.isfinite(values[_OURS]):
             return values, values[None]
+        models = resampling.rankings(ones, scores)
         rng = self._rng(metric, rows)
-        return values, resampling.ranked(rng, metric, rankings, len(rows), self._count)
+        return values, resampling.ranked(rng, metric, models, len(rows), self._count)
 
     def _rate(self, metric: Metric, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         def rates(table: Counts) -> NDArray[np.float64]:
@@ -179,29 +179,57 @@ class Comparison:
         return gaps(inside, outside), gaps(*drawn)
 
     def _calibration(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        ones, scores = self._ones[rows.at], [s[rows.at].astype(np.float64) for s in self._scores]
+        ones, models = self._ones[rows.at], len(self.scores)
+        by_bin = np.zeros((len(rows), models, BINS))
+        for model, scores in enumerate(self.scores):
+            double = scores[rows.at].astype(np.float64)
+            by_bin[np.arange(len(rows)), model, bins_of(double)] = double - ones
 
-        def errors(weights: NDArray[np.uint8]) -> NDArray[np.float64]:
-            return np.stack([Reliability.count(ones, s, weights).error for s in scores], axis=-1)
+        def errors(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+            excess = np.abs(drawn[:, :-1].reshape(-1, models, BINS)).sum(axis=-1)
+            return ratio(excess, drawn[:, -1:])
 
-        rng = self._rng(Metric.CALIBRATION_ERROR, rows)
-        drawn = [errors(w) for w in resampling.draw_weights(rng, len(rows), self._count)]
-        return errors(np.ones((1, len(rows)), dtype=np.uint8))[0], np.concatenate(drawn)
+        flat = by_bin.reshape(len(rows), models * BINS)
+        drawn = resampling.sums(self._rng(Metric.CALIBRATION_ERROR, rows), flat, self._count)
+        once: NDArray[np.float64] = np.append(flat.sum(axis=0), len(rows))
+        return errors(once[None])[0], errors(drawn)
 
     def _calibration_gap(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        excess = np.stack(self._scores, axis=1).astype(np.float64) - self._ones[:, None]
-        outside: NDArray[np.bool_] = np.ones(len(excess), dtype=bool)
-        outside[rows.at] = False
-        if not outside.any():
-            return np.full(len(self._scores), np.nan), np.full((1, len(self._scores)), np.nan)
-        rng, parts = self._rng(Metric.CALIBRATION_GAP, rows), (excess[rows.at], excess[outside])
-        inside_means, outside_means = (resampling.means(rng, p, self._count) for p in parts)
-        return parts[0].mean(axis=0) - parts[1].mean(axis=0), inside_means - outside_means
+        if rows.slicing is None or len(rows) == len(self.predictions):
+            return np.full(len(self.scores), np.nan), np.full((1, len(self.scores)), np.nan)
+
+        def gaps(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> NDArray[np.float64]:
+            first, second = (ratio(s[..., :-1], s[..., -1:]) for s in (inside, outside))
+            return first - second
+
+        excess = np.column_stack([self._excess, np.ones(len(self.predictions))])
+        once = excess[rows.at].sum(axis=0)
+        drawn = self._excess_drawn(rows.slicing)
+        inside = drawn[rows.value]
+        return gaps(once, excess.sum(axis=0) - once), gaps(inside, sum(drawn.values()) - inside)
+
+    def _excess_drawn(self, slicing: str) -> dict[str | None, NDArray[np.float64]]:
+        """By group of a slicing (None: rows in no group), replicates of the sums of ``_excess``."""
+        if slicing not in self._drawn:
+            groups = self.groups[slicing]
+            nobody = Rows(slicing, None, groups.rows(NO_GROUP))
+            self._drawn[slicing] = {
+                rows.value: resampling.sums(
+                    self._rng(Metric.CALIBRATION_GAP, rows), self._excess[rows.at], self._count
+                )
+                for rows in (*self.rows(slicing), nobody)
+            }
+        return self._drawn[slicing]
+
+    @cached_property
+    def _excess(self) -> NDArray[np.float64]:
+        """Each row's score less its label, shape [rows, models]."""
+        return np.stack(self.scores, axis=1).astype(np.float64) - self._ones[:, None]
 
     # Shares of rows, which have exact bounds.
 
     def _accuracy(self, rows: Rows) -> Compared:
-        right = [r[rows.at] for r in self._right]
+        right = [r[rows.at] for r in self.right]
         ours = Proportion(int(right[_OURS].sum()), len(rows))
         if len(right) == 1:
             return Compared(ours)
@@ -210,15 +238,16 @@ class Comparison:
         return Compared(ours, Proportion(int(right[_THEIRS].sum()), len(rows)), paired)
 
     def _flips(self, rows: Rows) -> Compared | None:
-        if len(self._decisions) == 1:
+        if len(self.decisions) == 1:
             return None
-        flipped = self._decisions[_OURS][rows.at] != self._decisions[_THEIRS][rows.at]
+        flipped = self.decisions[_OURS][rows.at] != self.decisions[_THEIRS][rows.at]
         return Compared(Proportion(int(flipped.sum()), len(rows)))
 
     # What the table gives, once.
 
     @cached_property
-    def _scores(self) -> list[NDArray[np.float32]]:
+    def scores(self) -> list[NDArray[np.float32]]:
+        """The candidate's scores, then the champion's where there is one."""
         both = (self.predictions.candidate, self.predictions.champion)
         return [scores for scores in both if scores is not None]
 
@@ -227,11 +256,11 @@ class Comparison:
         return self.predictions.labels == 1
 
     @cached_property
-    def _decisions(self) -> list[NDArray]:
+    def decisions(self) -> list[NDArray]:
         """By model: whether each row is selected, or its likeliest class."""
         if self.predictions.classes:
-            return [scores.argmax(axis=1) for scores in self._scores]
-        return [selected(scores, self.threshold(scores)) for scores in self._scores]
+            return [scores.argmax(axis=1) for scores in self.scores]
+        return [selected(scores, self.threshold(scores)) for scores in self.scores]
 
     def threshold(self, scores: NDArray[np.float32]) -> float:
         """From which score on a row is selected."""
@@ -239,18 +268,19 @@ class Comparison:
         return self.measuring.threshold if rate is None else threshold_at_rate(scores, rate)
 
     @cached_property
-    def _right(self) -> list[NDArray[np.bool_]]:
+    def right(self) -> list[NDArray[np.bool_]]:
+        """By model: whether each row is decided as its label says."""
         truth = self.predictions.labels if self.predictions.classes else self._ones
-        return [decided == truth for decided in self._decisions]
+        return [decided == truth for decided in self.decisions]
 
     @cached_property
     def _losses(self) -> NDArray[np.float64]:
         """Each row's log loss, shape [rows, models]."""
         numbers = np.arange(len(self.predictions))
         if self.predictions.classes:
-            own = [s[numbers, self.predictions.labels.astype(int)] for s in self._scores]
+            own = [s[numbers, self.predictions.labels.astype(int)] for s in self.scores]
         else:
-            own = [np.where(self._ones, s, 1 - s.astype(np.float64)) for s in self._scores]
+            own = [np.where(self._ones, s, 1 - s.astype(np.float64)) for s in self.scores]
         chances = np.stack(own, axis=1).astype(np.float64)
         return -np.log(np.clip(chances, LOG_LOSS_EPSILON, 1 - LOG_LOSS_EPSILON))
 
@@ -258,12 +288,12 @@ class Comparison:
     def _cells(self) -> NDArray[np.int64]:
         """Each row's cell: label, decision of each model."""
         return np.ravel_multi_index(
-            (self._ones.astype(int), *(d.astype(int) for d in self._decisions)), self._cell_shape
+            (self._ones.astype(int), *(d.astype(int) for d in self.decisions)), self._cell_shape
         )
 
     @property
     def _cell_shape(self) -> tuple[int, ...]:
-        return (2,) * (1 + len(self._scores))
+        return (2,) * (1 + len(self.scores))
 
     def _table(self, at: NDArray[np.intp]) -> NDArray[np.int64]:
         """How many rows have which label and decisions, shape [label, candidate, champion]."""
@@ -276,7 +306,7 @@ class Comparison:
 
     def _outcomes(self, table: Counts) -> list[Outcomes]:
         """Each model's outcomes from tables of shape [..., label, candidate, champion]."""
-        models = len(self._scores)
+        models = len(self.scores)
         found = []
         for model in range(models):
             others = tuple(axis - models for axis in range(models) if axis != model)

@@ -8,6 +8,7 @@ not a finite number: NaN must never pass for a measurement.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,6 +24,67 @@ THRESHOLD = 0.5
 Array: TypeAlias = NDArray[Any]
 
 
+@dataclass(frozen=True)
+class Steps:
+    """Rows from the lowest score up, counted where there are ones: all that a ranking metric needs.
+
+    Counts may be weighted, and stand for many replicates at once.
+
+    Attributes:
+        hits: Rows with label 1 at each score that one has, shape [..., scores].
+        below: Rows with label 0 that score less; the same shape.
+        level: Rows with label 0 that score less or as much; the same shape.
+        zeros: All rows with label 0, shape [...].
+    """
+
+    hits: NDArray[np.float64]
+    below: NDArray[np.float64]
+    level: NDArray[np.float64]
+    zeros: NDArray[np.float64]
+
+    @classmethod
+    def count(cls, labels: Array, scores: Array) -> Steps:
+        """Each row once; raises ValueError as all metrics do."""
+        ones, scores = checked(labels, scores)
+        distinct, place = np.unique(scores, return_inverse=True)
+        hits = np.bincount(place[ones], minlength=len(distinct))
+        zeros = np.bincount(place[~ones], minlength=len(distinct))
+        level = np.cumsum(zeros)
+        at = hits > 0
+        # As float64, in which whole numbers are exact up to 2**53: pairs are more than rows.
+        found, below, passed = (of[at].astype(float) for of in (hits, level - zeros, level))
+        return cls(found, below, passed, np.asarray(zeros.sum(), np.float64))
+
+    @property
+    def ones(self) -> NDArray[np.float64]:
+        """All rows with label 1, shape [...]."""
+        return self.hits.sum(axis=-1)
+
+    @property
+    def auc(self) -> NDArray[np.float64]:
+        """See :func:`auc`; shape [...], NaN where all labels are the same."""
+        won = (self.hits * (self.below + self.level)).sum(axis=-1) / 2
+        return ratio(won, self.ones * self.zeros)
+
+    @property
+    def pr_auc(self) -> NDArray[np.float64]:
+        """See :func:`pr_auc`; shape [...], NaN where all labels are the same.
+
+        From one score down to the next, ``h`` ones are found among ``r`` rows: after ``x`` rows in
+        all, ``a + x h / r`` ones, a share of ``a / x + h / r``. Its integral over the ones found is
+        ``h / r (h + a log(x1 / x0))``. Scores that no one has add nothing.
+        """
+        ones, zeros = self.ones[..., None], self.zeros[..., None]
+        found = ones - np.cumsum(self.hits, axis=-1) + self.hits
+        chosen = found + zeros - self.below
+        before = found - self.hits + zeros - self.level
+        rows = chosen - before
+        slope = np.divide(self.hits, rows, out=np.zeros_like(rows), where=rows > 0)
+        stretch = np.divide(chosen, before, out=np.ones_like(rows), where=before > 0)
+        area = (slope * (self.hits + (found - slope * chosen) * np.log(stretch))).sum(axis=-1)
+        return np.where(self.zeros > 0, ratio(area, self.ones), np.nan)
+
+
 def auc(labels: Array, scores: Array) -> float | None:
     """Area under the ROC curve: the chance that a random 1 scores above a random 0, a tie counting
     half (Hanley and McNeil 1982, "The meaning and use of the area under a ROC curve").
@@ -32,7 +94,7 @@ def auc(labels: Array, scores: Array) -> float | None:
     Returns:
         None where all labels are the same, which leaves nothing to rank.
     """
-    return _number(auc_of(*by_score(labels, scores)))
+    return _number(Steps.count(labels, scores).auc)
 
 
 def pr_auc(labels: Array, scores: Array) -> float | None:
@@ -48,54 +110,7 @@ def pr_auc(labels: Array, scores: Array) -> float | None:
     Returns:
         None where all labels are the same, which leaves nothing to find.
     """
-    return _number(pr_auc_of(*by_score(labels, scores)))
-
-
-def by_score(labels: Array, scores: Array) -> tuple[Array, Array]:
-    """How many rows with label 0, and with label 1, have each distinct score, lowest first; each of
-    shape [distinct scores]."""
-    ones, scores = checked(labels, scores)
-    distinct, place = np.unique(scores, return_inverse=True)
-    total = np.bincount(place, minlength=len(distinct))
-    hits = np.bincount(place[ones], minlength=len(distinct))
-    return total - hits, hits
-
-
-def auc_of(zeros: Array, ones: Array) -> NDArray[np.float64]:
-    """AUC from weighted counts by distinct score, lowest first.
-
-    Args:
-        zeros: Rows with label 0, shape [..., distinct scores].
-        ones: Rows with label 1, the same shape.
-
-    Returns:
-        Shape [...]; NaN where all labels are the same.
-    """
-    # As float64, in which whole numbers are exact up to 2**53: pairs are more than rows.
-    below = np.cumsum(zeros, axis=-1, dtype=np.float64) - zeros / 2
-    pairs = ones.sum(axis=-1, dtype=np.float64) * zeros.sum(axis=-1, dtype=np.float64)
-    return ratio((ones * below).sum(axis=-1), pairs)
-
-
-def pr_auc_of(zeros: Array, ones: Array) -> NDArray[np.float64]:
-    """Area under the precision-recall curve from weighted counts; arguments as :func:`auc_of`.
-
-    From one score to the next, ``h`` ones are found among ``r`` rows: after ``x`` rows in all,
-    ``a + x h / r`` ones, a share of ``a / x + h / r``. Its integral over the ones found is
-    ``h / r (h + a log(x1 / x0))``.
-
-    Returns:
-        Shape [...]; NaN where all labels are the same.
-    """
-    hits = np.flip(ones, -1).astype(np.float64)
-    rows = np.flip(zeros, -1) + hits
-    found, chosen = np.cumsum(hits, axis=-1), np.cumsum(rows, axis=-1)
-    slope = np.divide(hits, rows, out=np.zeros_like(hits), where=rows > 0)
-    before = chosen - rows
-    stretch = np.divide(chosen, before, out=np.ones_like(hits), where=before > 0)
-    area = (slope * (hits + (found - slope * chosen) * np.log(stretch))).sum(axis=-1)
-    negatives = zeros.sum(axis=-1)
-    return np.where(negatives > 0, ratio(area, hits.sum(axis=-1)), np.nan)
+    return _number(Steps.count(labels, scores).pr_auc)
 
 
 def log_loss(labels: Array, scores: Array) -> float | None:

@@ -14,12 +14,13 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from nightshift.evaluation.metrics import pr_auc_of
+from nightshift.evaluation.metrics import Steps
 from nightshift.evaluation.outcomes import ratio
 
 _TABLE_BITS = 16
-_CELLS_AT_ONCE = 8_000_000
-"""Replicates times rows that are worked on together: 64 MB as float64."""
+_CELLS_AT_ONCE = 1_000_000
+"""Replicates times rows that are worked on together: 8 MB as float64. More are slower, for they do
+not fit into a processor's cache."""
 
 
 def generator(seed: int, *names: object) -> np.random.Generator:
@@ -57,10 +58,10 @@ def _poisson_table() -> NDArray[np.uint8]:
     return np.minimum(table, len(ends) - 1).astype(np.uint8)
 
 
-def means(
+def sums(
     rng: np.random.Generator, values: NDArray[np.float64], replicates: int
 ) -> NDArray[np.float64]:
-    """Replicates of means over rows.
+    """Replicates of sums over rows, and of the number of rows.
 
     Args:
         rng: Where draws come from.
@@ -68,14 +69,19 @@ def means(
         replicates: How many.
 
     Returns:
-        Shape [replicates, columns].
+        Shape [replicates, columns + 1]; the last column is how many rows were drawn.
     """
-    blocks = []
-    for weights in draw_weights(rng, len(values), replicates):
-        counted = weights.astype(np.float64)
-        total = counted.sum(axis=1, keepdims=True)
-        blocks.append(counted @ values / np.where(total > 0, total, np.nan))
-    return np.concatenate(blocks)
+    counted = np.column_stack([values, np.ones(len(values))])
+    blocks = draw_weights(rng, len(values), replicates)
+    return np.concatenate([weights.astype(np.float64) @ counted for weights in blocks])
+
+
+def means(
+    rng: np.random.Generator, values: NDArray[np.float64], replicates: int
+) -> NDArray[np.float64]:
+    """Replicates of means over rows; arguments as :func:`sums`, shape [replicates, columns]."""
+    drawn = sums(rng, values, replicates)
+    return ratio(drawn[:, :-1], drawn[:, -1:])
 
 
 class Ranking:
@@ -84,58 +90,64 @@ class Ranking:
     Args:
         ones: Whether the label is 1, shape [rows].
         scores: Shape [rows].
+        places: Each row's place among the weights, shape [rows].
     """
 
-    def __init__(self, ones: NDArray[np.bool_], scores: NDArray[np.float32]) -> None:
-        self._zeros, self._ones = np.flatnonzero(~ones), np.flatnonzero(ones)
-        self._zeros = self._zeros[np.argsort(scores[self._zeros], kind="stable")]
-        self._ones = self._ones[np.argsort(scores[self._ones], kind="stable")]
-        below, found = scores[self._zeros], scores[self._ones]
-        # For each one: how many zeros score less, and how many score no more.
-        self._less = np.searchsorted(below, found, side="left")
-        self._no_more = np.searchsorted(below, found, side="right")
-        together = np.concatenate([below, found])
-        self._distinct, self._place = np.unique(together, return_inverse=True)
+    def __init__(
+        self, ones: NDArray[np.bool_], scores: NDArray[np.float32], places: NDArray[np.intp]
+    ) -> None:
+        order = np.argsort(scores, kind="stable")
+        places, ones, scores = places[order], ones[order], scores[order]
+        self._places = None if np.array_equal(places, np.arange(len(places))) else places
+        self._zero = (~ones).astype(np.uint8)
+        self._ones = np.flatnonzero(ones)
+        hits = scores[self._ones]
+        self._first = np.flatnonzero(np.r_[True, hits[1:] != hits[:-1]]) if len(hits) else hits
+        at = hits[self._first] if len(hits) else hits
+        # Zeros before a score's first row, and up to its last; cumulative counts begin with 0.
+        self._below = np.searchsorted(scores, at, side="left")
+        self._level = np.searchsorted(scores, at, side="right")
+        self._tied = bool((self._level - self._below > 1).any())
 
-    def auc(self, weights: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """As :func:`nightshift.evaluation.metrics.auc_of`, in a third of its passes.
+    def steps(self, weights: NDArray[np.uint8]) -> Steps:
+        """The weighted counts; weights are of shape [replicates, rows]."""
+        if self._places is not None:
+            weights = weights.take(self._places, axis=1)
+        passed: NDArray[np.int32] = np.zeros((len(weights), weights.shape[1] + 1), dtype=np.int32)
+        np.multiply(weights, self._zero, out=passed[:, 1:])
+        np.add.accumulate(passed, axis=1, out=passed)
+        hits = weights.take(self._ones, axis=1).astype(np.float64)
+        if self._tied:
+            hits = np.add.reduceat(hits, self._first, axis=1)
+        below = passed.take(self._below, axis=1).astype(np.float64)
+        level = passed.take(self._level, axis=1).astype(np.float64) if self._tied else below
+        return Steps(hits, below, level, passed[:, -1].astype(np.float64))
 
-        Args:
-            weights: How often each row counts, shape [replicates, rows].
 
-        Returns:
-            Shape [replicates]; NaN where all labels are the same.
-        """
-        shape = len(weights), len(self._zeros) + 1
-        zeros: NDArray[np.int32] = np.zeros(shape, dtype=np.int32)
-        np.cumsum(weights[:, self._zeros], axis=1, dtype=np.int32, out=zeros[:, 1:])
-        ones = weights[:, self._ones]
-        beaten = zeros[:, self._less] + zeros[:, self._no_more]
-        wins = np.einsum("ij,ij->i", beaten, ones, dtype=np.float64) / 2
-        return ratio(wins, ones.sum(axis=1, dtype=np.float64) * zeros[:, -1])
-
-    def pr_auc(self, weights: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """As :func:`nightshift.evaluation.metrics.pr_auc_of`; shapes as of :meth:`auc`."""
-        count = len(self._zeros)
-        zeros = self._by_score(weights[:, self._zeros], self._place[:count])
-        ones = self._by_score(weights[:, self._ones], self._place[count:])
-        return pr_auc_of(zeros, ones)
-
-    def _by_score(self, weights: NDArray[np.uint8], place: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Sums by distinct score; ``place`` ascends."""
-        found = np.zeros((len(weights), len(self._distinct)))
-        if len(place):
-            starts = np.flatnonzero(np.r_[True, place[1:] != place[:-1]])
-            found[:, place[starts]] = np.add.reduceat(weights, starts, axis=1, dtype=np.float64)
-        return found
+def rankings(ones: NDArray[np.bool_], scores: list[NDArray[np.float32]]) -> list[Ranking]:
+    """One ranking per model, over the same weights: they come in the first model's order."""
+    places: NDArray[np.intp] = np.empty(len(ones), dtype=np.intp)
+    places[np.argsort(scores[0], kind="stable")] = np.arange(len(ones))
+    return [Ranking(ones, each, places) for each in scores]
 
 
 def ranked(
-    rng: np.random.Generator, metric: str, rankings: list[Ranking], rows: int, replicates: int
+    rng: np.random.Generator, metric: str, models: list[Ranking], rows: int, replicates: int
 ) -> NDArray[np.float64]:
-    """Replicates of ``auc`` or ``pr_auc`` of several models, shape [replicates, models]."""
+    """Replicates of a ranking metric of several models.
+
+    Args:
+        rng: Where draws come from.
+        metric: A property of :class:`Steps`: ``auc`` or ``pr_auc``.
+        models: What :func:`rankings` made.
+        rows: How many there are.
+        replicates: How many.
+
+    Returns:
+        Shape [replicates, models].
+    """
     blocks = [
-        np.stack([getattr(ranking, metric)(weights) for ranking in rankings], axis=1)
+        np.stack([getattr(model.steps(weights), metric) for model in models], axis=1)
         for weights in draw_weights(rng, rows, replicates)
     ]
     return np.concatenate(blocks)

@@ -12,11 +12,9 @@ from nightshift.evaluation.metrics import (
     LOG_LOSS_EPSILON,
     accuracy,
     auc,
-    auc_of,
     confusion,
     log_loss,
     pr_auc,
-    pr_auc_of,
     roc,
 )
 
@@ -76,24 +74,6 @@ def test_average_precision_approaches_the_area_from_above() -> None:
         assert area is not None
         excess[rows_] = sklearn.metrics.average_precision_score(labels, scores) - area
     assert 0 < excess[200_000] < 5e-5 < excess[2_000] < 3e-3
-
-
-@given(rows, st.data())
-def test_a_weight_counts_a_row_so_often(
-    pairs: list[tuple[int, float]], data: st.DataObject
-) -> None:
-    labels, scores = _arrays(pairs)
-    often = st.lists(st.integers(0, 3), min_size=len(labels), max_size=len(labels))
-    weights = np.array([data.draw(often), data.draw(often)])
-    distinct = np.unique(scores)
-    zeros, ones = (
-        np.stack([[w[(scores == s) & (labels == label)].sum() for s in distinct] for w in weights])
-        for label in (0, 1)
-    )
-    for of, plain in ((auc_of, auc), (pr_auc_of, pr_auc)):
-        expected = [plain(labels.repeat(w), scores.repeat(w)) for w in weights]
-        given_ = [None if np.isnan(v) else pytest.approx(v) for v in of(zeros, ones)]
-        assert given_ == expected
 
 
 @given(rows)
