@@ -65,8 +65,9 @@ def run(context: StepContext) -> StepOutcome:
     predictions, version, no_champion = _predict(context, snapshot, reader, fetched)
     predictions.write(context.output / PREDICTIONS_FILE)
     measuring = request.section("evaluation", Measuring)
+    comparison = Comparison(predictions, (*slices, *sensitive), measuring)
     evaluation = measure(
-        Comparison(predictions, (*slices, *sensitive), measuring),
+        comparison,
         slices=slices,
         sensitive=sensitive,
         pipeline=request.pipeline,
@@ -74,7 +75,7 @@ def run(context: StepContext) -> StepOutcome:
         champion_version=version,
         no_champion=no_champion,
     )
-    _write(evaluation, predictions, context.output)
+    _write(evaluation, comparison, context.output)
     seconds["all"] = round(time.monotonic() - started, 3)
     _log(context, evaluation)
     return _outcome(evaluation, seconds)
@@ -175,11 +176,11 @@ def _refuse_unusable(wrong: int, rows: int, pipeline: str) -> None:
         )
 
 
-def _write(evaluation: Evaluation, predictions: Predictions, output: Path) -> None:
+def _write(evaluation: Evaluation, comparison: Comparison, output: Path) -> None:
     from nightshift.evaluation.report import render
 
     (output / METRICS_FILE).write_text(evaluation.model_dump_json(indent=1), encoding="utf-8")
-    (output / REPORT_FILE).write_text(render(evaluation, predictions), encoding="utf-8")
+    (output / REPORT_FILE).write_text(render(evaluation, comparison), encoding="utf-8")
 
 
 def _log(context: StepContext, evaluation: Evaluation) -> None:

@@ -87,7 +87,14 @@ class Link:
     text: str = ""
 
 
-Block = Text | Code | Table | Figure | Link
+@dataclass(frozen=True)
+class Figures:
+    """Drawings side by side, as far as the page is wide."""
+
+    figures: Sequence[Figure]
+
+
+Block = Text | Code | Table | Figure | Figures | Link
 
 
 @dataclass(frozen=True)
@@ -150,6 +157,8 @@ def _block(block: Block) -> str:
             return f'<p><a href="{escape(address)}">{escape(words)}</a> {escape(after)}</p>'
         case Figure(svg, caption):
             return f"<figure>{svg}{_caption('figcaption', caption)}</figure>"
+        case Figures(figures):
+            return f'<div class="figures">{"".join(map(_block, figures))}</div>'
         case Table():
             return _table(block)
 

@@ -43,5 +43,19 @@ svg .two{stroke:var(--two);fill:none;stroke-width:2;stroke-dasharray:6 3}
 svg .fair{stroke:var(--off);fill:none;stroke-dasharray:2 4}
 svg .whole{stroke-dasharray:none;stroke-width:2}
 svg .one.dot{fill:var(--one)}svg .two.dot{fill:var(--two);stroke-dasharray:none}
+svg .limit{stroke:var(--bad);fill:none;stroke-dasharray:5 4;opacity:.7}
+svg .good{stroke:var(--good)}
+svg .bad{stroke:var(--bad)}
+svg .even{stroke:var(--soft)}
+svg .whisker{stroke-width:1.5;stroke-dasharray:none}
+svg .dot,svg .area{stroke:none}
+svg .dot.one,svg .area.one{fill:var(--one)}
+svg .dot.two,svg .area.two{fill:var(--two)}
+svg .dot.good{fill:var(--good)}
+svg .dot.bad{fill:var(--bad)}
+svg .dot.even{fill:var(--soft)}
+svg text.ink{fill:var(--ink)}
+.figures{display:flex;flex-wrap:wrap;gap:0 2.5rem}
+.figures figure{max-width:25rem}
 @media print{body{max-width:none}details{display:block}}
 """.replace("\n", "")

@@ -95,7 +95,7 @@ def test_a_slice_by_the_label_does_not_take_the_labels_place(tmp_path: Path) -> 
 
 def test_the_report_shows_each_class_and_escapes_its_name() -> None:
     predictions = _predictions()
-    page = render(evaluate(predictions), predictions)
+    page = render(evaluate(predictions), compare(predictions))
     assert "By class" in page
     assert "&lt;i&gt;coat&lt;/i&gt;" in page
     assert "<i>coat" not in page
@@ -106,7 +106,7 @@ def test_the_report_shows_each_class_and_escapes_its_name() -> None:
 
 def test_the_report_of_a_first_night_has_no_champion() -> None:
     predictions = _predictions(champion=False)
-    page = render(evaluate(predictions), predictions)
+    page = render(evaluate(predictions), compare(predictions))
     assert "No comparison with a champion: no version has been released yet." in page
     assert "champion&#x27;s" not in page
 

@@ -14,7 +14,7 @@ from nightshift.evaluation.metrics import auc
 from nightshift.evaluation.predictions import Predictions, as_text
 from nightshift.evaluation.report import render
 from nightshift.evaluation.result import Evaluation
-from tests.unit.evaluation.tables import evaluate
+from tests.unit.evaluation.tables import compare, evaluate
 
 ROWS = 400
 
@@ -85,20 +85,25 @@ def test_the_table_is_written_in_order_with_null_for_no_champion(tmp_path: Path)
     assert table["champion"].null_count == ROWS
 
 
+def _curves(page: str, drawing: str) -> int:
+    after = page.partition(f'aria-label="{drawing}"')[2]
+    return after.partition("</svg>")[0].count("<polyline")
+
+
 def test_the_report_shows_both_models_and_escapes_what_the_data_says() -> None:
     predictions = _predictions()
-    page = render(evaluate(predictions), predictions)
+    page = render(evaluate(predictions), compare(predictions))
     assert "champion (version 7)" in page
-    assert page.count("<polyline") == 2
+    assert [_curves(page, name) for name in ("ROC curves", "reliability plot")] == [2, 2]
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
 
 
 def test_the_report_says_why_there_is_no_comparison() -> None:
     predictions = _predictions(champion=False)
-    page = render(evaluate(predictions), predictions)
+    page = render(evaluate(predictions), compare(predictions))
     assert "No comparison with a champion: no version has been released yet." in page
-    assert page.count("<polyline") == 1
+    assert [_curves(page, name) for name in ("ROC curves", "reliability plot")] == [1, 1]
 
 
 def test_a_report_of_one_label_alone_has_no_curve() -> None:
@@ -106,4 +111,4 @@ def test_a_report_of_one_label_alone_has_no_curve() -> None:
     same = Predictions(
         np.ones(ROWS, np.float32), predictions.slices, predictions.candidate, predictions.champion
     )
-    assert "<polyline" not in render(evaluate(same), same)
+    assert "ROC curves" not in render(evaluate(same), compare(same))

@@ -1,0 +1,111 @@
+"""Slices in the evaluation report: a forest plot of the differences, and the numbers behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from nightshift.definition.gates import Metric
+from nightshift.evaluation.forest_figure import Axis, Mark, Row, forest_figure
+from nightshift.evaluation.result import Evaluation, Group, Interval
+from nightshift.reports.page import Bar, Block, Cell, Figure, Section, Table, Text
+
+_MOST_DRAWN = 40
+
+
+def slice_sections(evaluation: Evaluation) -> Iterator[Section]:
+    """One section per slicing."""
+    for name in dict.fromkeys(group.slice for group in evaluation.slices if group.slice):
+        groups = evaluation.groups(name)
+        figures = list(_figures(evaluation, groups))
+        yield Section(f"By {name}", [*figures, _table(evaluation, name, groups)])
+
+
+def _figures(evaluation: Evaluation, groups: Sequence[Group]) -> Iterator[Block]:
+    if evaluation.champion_version is None:
+        return
+    metric = Metric.ACCURACY if evaluation.confusion else Metric.AUC
+    drawn = groups[:_MOST_DRAWN]
+    rows = [_row(group, metric) for group in (evaluation.overall, *drawn)]
+    sides = ("champion better", "candidate better")
+    axis = Axis(f"{metric.display_name}, candidate less champion", 0.0, *sides)
+    told = (
+        f"Difference in {metric.display_name} with its interval; each end holds at "
+        f"{evaluation.confidence:.0%}. Green and red lie on one side of no difference."
+    )
+    yield Figure(forest_figure(rows, axis), told)
+    if len(groups) > len(drawn):
+        yield Text(f"The {len(drawn)} largest of {len(groups)} groups; the table has all.")
+
+
+def _row(group: Group, metric: Metric) -> Row:
+    name = group.value if group.slice else "all rows"
+    difference = group.differences.get(metric)
+    if difference:
+        return Row(str(name), group.rows, [Mark(difference, _style(difference))])
+    return Row(str(name), group.rows, note=_why_not(group))
+
+
+def _style(difference: Interval) -> str:
+    if difference.low is not None and difference.low > 0:
+        return "good"
+    return "bad" if difference.high is not None and difference.high < 0 else "even"
+
+
+def _why_not(group: Group) -> str:
+    if group.small:
+        return "too few rows to judge"
+    return "all rows have one label" if group.one_sided else "not defined"
+
+
+def _table(evaluation: Evaluation, name: str, groups: Sequence[Group]) -> Table:
+    largest = max(group.rows for group in groups)
+    compared = evaluation.champion_version is not None
+    if evaluation.confusion:
+        columns = [name, "rows", "accuracy", "log loss"]
+        columns += ["champion's accuracy", "difference"] if compared else []
+        return Table(columns, [_class_cells(group, largest) for group in groups])
+    columns = [name, "rows", "positive", "AUC", "log loss", "accuracy"]
+    columns += ["champion's AUC", "difference"] if compared else []
+    return Table(
+        columns,
+        [_cells(group, largest) for group in groups],
+        caption="AUC is empty where all rows of a value have the same label; bars of AUC start "
+        "at 0.5, a coin.",
+    )
+
+
+def _cells(group: Group, largest: int) -> list[Cell]:
+    ours = group.candidate
+    row: list[Cell] = [
+        group.value,
+        Bar(group.rows, group.rows / largest),
+        f"{(group.positives or 0) / group.rows:.1%}",
+        None if ours.auc is None else Bar(round(ours.auc, 4), 2 * ours.auc - 1),
+        _rounded(ours.log_loss),
+        _rounded(ours.accuracy),
+    ]
+    if group.champion:
+        row += [_rounded(group.champion.auc), _difference(ours.auc, group.champion.auc)]
+    return row
+
+
+def _class_cells(group: Group, largest: int) -> list[Cell]:
+    ours = group.candidate
+    row: list[Cell] = [
+        group.value,
+        Bar(group.rows, group.rows / largest),
+        None if ours.accuracy is None else Bar(round(ours.accuracy, 4), ours.accuracy),
+        _rounded(ours.log_loss),
+    ]
+    if group.champion:
+        theirs = group.champion.accuracy
+        row += [_rounded(theirs), _difference(ours.accuracy, theirs)]
+    return row
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _difference(ours: float | None, theirs: float | None) -> str | None:
+    return None if ours is None or theirs is None else f"{ours - theirs:+.4f}"
