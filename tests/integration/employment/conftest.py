@@ -17,10 +17,11 @@ NIGHT = date(2016, 12, 31)
 
 
 def _definition() -> PipelineDefinition:
-    """As shipped, gates too, but fewer epochs."""
+    """As shipped, gates too, but fewer epochs and bootstrap replicates."""
     shipped = load_pipeline("employment")
     training = shipped.training.model_copy(update={"epochs": 2, "profile": False})
-    return shipped.model_copy(update={"training": training})
+    evaluation = shipped.evaluation.model_copy(update={"replicates": 200})
+    return shipped.model_copy(update={"training": training, "evaluation": evaluation})
 
 
 @pytest.fixture(scope="package")
