@@ -332,9 +332,7 @@ def _each(
 
 
 def _chosen(count: int, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    # A small day has a spoilt row too: a corruption that changes nothing would count as missed.
-    size = min(count, max(1, round(share * count)))
-    return rng.choice(count, size=size, replace=False)
+    return rng.choice(count, size=round(share * count), replace=False)
 
 
 def _with(table: pa.Table, column: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
