@@ -45,7 +45,14 @@ def change_section(comparison: Comparison) -> Section:
 def _answers(comparison: Comparison) -> Table:
     """Who is right, where they agree and where they do not."""
     ours, theirs = comparison.right
-    columns = ("rows", "all", "both right", "candidate alone", "champion alone", "both wrong")
+    columns = (
+        "rows",
+        "all",
+        "both right",
+        "candidate alone right",
+        "champion alone right",
+        "both wrong",
+    )
     rows = [_counts(name, at, ours, theirs) for name, at in _parts(comparison)]
     return Table(columns, rows)
 

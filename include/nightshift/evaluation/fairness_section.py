@@ -22,7 +22,7 @@ FOUR_FIFTHS = 0.8
 
 
 def fairness_sections(evaluation: Evaluation) -> Iterator[Section]:
-    """One section per sensitive feature."""
+    """One section per sensitive feature, and one folded with its numbers."""
     for name in dict.fromkeys(gap.sensitive for gap in evaluation.gaps):
         gaps = [gap for gap in evaluation.gaps if gap.sensitive == name]
         blocks: list[Block] = [Text(_told(evaluation))]
@@ -30,8 +30,9 @@ def fairness_sections(evaluation: Evaluation) -> Iterator[Section]:
             of_metric = [gap for gap in gaps if gap.metric is metric]
             if of_metric:
                 blocks.append(_figure(evaluation, metric, of_metric))
-        blocks.append(_table(evaluation, name, gaps))
         yield Section(f"Fairness by {name}", blocks)
+        table = _table(evaluation, name, gaps)
+        yield Section(f"Fairness by {name}: the numbers", [table], folded=True)
 
 
 def _told(evaluation: Evaluation) -> str:
@@ -52,6 +53,7 @@ def _figure(evaluation: Evaluation, metric: Metric, gaps: Sequence[Gap]) -> Figu
         left="group lower",
         right="group higher",
         limits=(FOUR_FIFTHS,) if ratio else (),
+        signed=not ratio,
     )
     rows = [_row(gap) for gap in gaps[:_MOST_DRAWN]]
     told = f"{metric.display_name}: {_MEANING[metric]}."
@@ -80,15 +82,17 @@ def _table(evaluation: Evaluation, name: str, gaps: Sequence[Gap]) -> Table:
     flips = evaluation.flips.get(name, {})
     rows = []
     for gap in gaps:
-        row: list[Cell] = [gap.value, gap.rows, gap.metric.display_name, _cell(gap.candidate)]
+        signed = gap.metric is not Metric.SELECTION_RATE_RATIO
+        row: list[Cell] = [gap.value, gap.rows, gap.metric.display_name]
+        row.append(_cell(gap.candidate, signed=signed))
         if evaluation.champion_version is not None:
             flipped = flips.get(gap.value)
             share = None if flipped is None else f"{flipped:.1%}"
-            row += [_cell(gap.champion), _cell(gap.growth), share]
+            row += [_cell(gap.champion, signed=signed), _cell(gap.growth), share]
         rows.append(row)
     caption = "Growth is of the gap's size; of a ratio, the difference. Decided otherwise: the "
     return Table(columns, rows, caption + "share of rows that one of the two models alone selects.")
 
 
-def _cell(interval: Interval | None) -> str | None:
-    return None if interval is None else interval_text(interval)
+def _cell(interval: Interval | None, *, signed: bool = True) -> str | None:
+    return None if interval is None else interval_text(interval, signed=signed)

@@ -12,7 +12,7 @@ from nightshift.evaluation.result import Interval
 from nightshift.reports.svg import Plane, dot, drawing, legend, line, text, ticks
 
 _LEFT, _WIDTH, _RIGHT, _TOP = 270, 380, 190, 26
-_ROW, _MARK = 22, 13
+_ROW, _MARK = 22, 14
 """Pixels for a row, and for each further mark in it."""
 _LONGEST_NAME = 30
 
@@ -49,7 +49,7 @@ class Row:
     @property
     def height(self) -> int:
         """In pixels."""
-        return _ROW + _MARK * max(0, len(self.marks) - 1)
+        return _ROW + (_MARK + 4) * max(0, len(self.marks) - 1)
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Axis:
         left: What it means to be left of it.
         right: What it means to be right of it.
         limits: Further lines.
+        signed: Whether values are differences, and so shown with their sign.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Axis:
     left: str = ""
     right: str = ""
     limits: tuple[float, ...] = ()
+    signed: bool = True
 
 
 def forest_figure(rows: Sequence[Row], axis: Axis, series: Sequence[tuple[str, str]] = ()) -> str:
@@ -90,7 +92,7 @@ def forest_figure(rows: Sequence[Row], axis: Axis, series: Sequence[tuple[str, s
         plane.ticks_below(ticks(*plane.x), axis.name),
         *(_vertical(plane, limit, "limit") for limit in axis.limits),
         _vertical(plane, axis.reference, "fair"),
-        *_rows(plane, rows),
+        *_rows(plane, rows, axis),
     )
 
 
@@ -121,7 +123,7 @@ def _vertical(plane: Plane, x: float, style: str) -> str:
     return line(plane.across(x), plane.top, plane.across(x), plane.bottom, style)
 
 
-def _rows(plane: Plane, rows: Sequence[Row]) -> Iterator[str]:
+def _rows(plane: Plane, rows: Sequence[Row], axis: Axis) -> Iterator[str]:
     y = plane.top + 3.0
     for row in rows:
         middle = y + row.height / 2
@@ -131,23 +133,26 @@ def _rows(plane: Plane, rows: Sequence[Row]) -> Iterator[str]:
             yield text(plane.right + 12, middle + 4, row.note)
         first = middle - _MARK * (len(row.marks) - 1) / 2
         for n, mark in enumerate(row.marks):
-            yield from _mark(plane, mark, first + n * _MARK, row.name)
+            told = interval_text(mark.interval, signed=axis.signed)
+            yield from _mark(plane, mark, first + n * _MARK, told)
         y += row.height
 
 
-def _mark(plane: Plane, mark: Mark, y: float, name: str) -> Iterator[str]:
-    of, told = mark.interval, interval_text(mark.interval)
+def _mark(plane: Plane, mark: Mark, y: float, told: str) -> Iterator[str]:
+    of = mark.interval
     if of.low is not None and of.high is not None:
         yield line(plane.across(of.low), y, plane.across(of.high), y, f"whisker {mark.style}")
-    yield dot(plane.across(of.value), y, mark.style, 4, f"{name}: {told}")
-    yield text(plane.right + 12, y + 4, told, style="number")
+    yield dot(plane.across(of.value), y, mark.style)
+    yield text(plane.right + 12, y + 4, told)
 
 
-def interval_text(interval: Interval) -> str:
-    """A value with its bounds, four digits after the point."""
+def interval_text(interval: Interval, *, signed: bool = True) -> str:
+    """A value with its bounds, four digits after the point; ``signed`` shows a plus too."""
+    kind = "+.4f" if signed else ".4f"
+    value = f"{interval.value:{kind}}"
     if interval.low is None or interval.high is None:
-        return f"{interval.value:+.4f}"
-    return f"{interval.value:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
+        return value
+    return f"{value} [{interval.low:{kind}}, {interval.high:{kind}}]"
 
 
 def _short(name: str) -> str:

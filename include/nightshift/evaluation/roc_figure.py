@@ -29,7 +29,7 @@ def roc_figure(labels: NDArray[np.float32], curves: list[Curve]) -> str:
         _PLANE.ticks_left(_TICKS, "found, of rows with label 1"),
         _PLANE.diagonal(),
         *lines,
-        legend(_PLANE.right - 160, _PLANE.bottom - 18 - 20 * (len(curves) - 1), names),
+        legend(_PLANE.right - 178, _PLANE.bottom - 18 - 20 * (len(curves) - 1), names),
     )
 
 

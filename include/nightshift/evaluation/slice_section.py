@@ -13,28 +13,43 @@ _MOST_DRAWN = 40
 
 
 def slice_sections(evaluation: Evaluation) -> Iterator[Section]:
-    """One section per slicing."""
+    """One section per slicing, and one folded with every group's numbers."""
     for name in dict.fromkeys(group.slice for group in evaluation.slices if group.slice):
         groups = evaluation.groups(name)
-        figures = list(_figures(evaluation, groups))
-        yield Section(f"By {name}", [*figures, _table(evaluation, name, groups)])
+        table = _table(evaluation, name, groups)
+        if evaluation.champion_version is None:
+            yield Section(f"By {name}", [table])
+            continue
+        yield Section(f"By {name}", list(_drawn(evaluation, groups)))
+        yield Section(f"By {name}: the numbers of all {len(groups)} groups", [table], folded=True)
 
 
-def _figures(evaluation: Evaluation, groups: Sequence[Group]) -> Iterator[Block]:
-    if evaluation.champion_version is None:
-        return
+def _drawn(evaluation: Evaluation, groups: Sequence[Group]) -> Iterator[Block]:
     metric = Metric.ACCURACY if evaluation.confusion else Metric.AUC
-    drawn = groups[:_MOST_DRAWN]
-    rows = [_row(group, metric) for group in (evaluation.overall, *drawn)]
-    sides = ("champion better", "candidate better")
-    axis = Axis(f"{metric.display_name}, candidate less champion", 0.0, *sides)
+    judged = [group for group in groups if not group.small]
+    rows = [_row(group, metric) for group in (evaluation.overall, *judged[:_MOST_DRAWN])]
+    axis = Axis(
+        f"{metric.display_name}, candidate less champion",
+        left="champion better",
+        right="candidate better",
+    )
     told = (
         f"Difference in {metric.display_name} with its interval; each end holds at "
         f"{evaluation.confidence:.0%}. Green and red lie on one side of no difference."
     )
     yield Figure(forest_figure(rows, axis), told)
-    if len(groups) > len(drawn):
-        yield Text(f"The {len(drawn)} largest of {len(groups)} groups; the table has all.")
+    yield from _left_out(groups, judged)
+
+
+def _left_out(groups: Sequence[Group], judged: Sequence[Group]) -> Iterator[Block]:
+    if len(judged) > _MOST_DRAWN:
+        yield Text(f"Drawn are the {_MOST_DRAWN} largest of {len(judged)} groups.")
+    small = len(groups) - len(judged)
+    if small:
+        rows = sum(group.rows for group in groups if group.small)
+        yield Text(
+            f"Not judged, for too few rows each: {small} of the groups ({rows:,} rows in all)."
+        )
 
 
 def _row(group: Group, metric: Metric) -> Row:
@@ -52,8 +67,6 @@ def _style(difference: Interval) -> str:
 
 
 def _why_not(group: Group) -> str:
-    if group.small:
-        return "too few rows to judge"
     return "all rows have one label" if group.one_sided else "not defined"
 
 
@@ -77,7 +90,7 @@ def _table(evaluation: Evaluation, name: str, groups: Sequence[Group]) -> Table:
 def _cells(group: Group, largest: int) -> list[Cell]:
     ours = group.candidate
     row: list[Cell] = [
-        group.value,
+        _name(group),
         Bar(group.rows, group.rows / largest),
         f"{(group.positives or 0) / group.rows:.1%}",
         None if ours.auc is None else Bar(round(ours.auc, 4), 2 * ours.auc - 1),
@@ -92,7 +105,7 @@ def _cells(group: Group, largest: int) -> list[Cell]:
 def _class_cells(group: Group, largest: int) -> list[Cell]:
     ours = group.candidate
     row: list[Cell] = [
-        group.value,
+        _name(group),
         Bar(group.rows, group.rows / largest),
         None if ours.accuracy is None else Bar(round(ours.accuracy, 4), ours.accuracy),
         _rounded(ours.log_loss),
@@ -101,6 +114,10 @@ def _class_cells(group: Group, largest: int) -> list[Cell]:
         theirs = group.champion.accuracy
         row += [_rounded(theirs), _difference(ours.accuracy, theirs)]
     return row
+
+
+def _name(group: Group) -> str:
+    return f"{group.value} (too few rows)" if group.small else str(group.value)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -127,9 +127,8 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     """Round values between two others, about so many (1, 2 or 5 times a power of ten apart)."""
     if not high > low:
         return [low]
-    rough = (high - low) / about
-    unit = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * unit for m in (1, 2, 5, 10) if m * unit >= rough)
+    unit = 10.0 ** math.floor(math.log10((high - low) / about))
+    step = min((m * unit for m in (1, 2, 5, 10)), key=lambda s: abs((high - low) / s - about))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     # From whole numbers of steps: adding steps up would show 0.30000000000000004.
     return [float(f"{n * step:.12g}") for n in range(first, last + 1)]
