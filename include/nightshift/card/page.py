@@ -14,7 +14,7 @@ from nightshift.definition.gates import FAIRNESS, MAIN, QUALITY, Metric
 from nightshift.evaluation.result import Evaluation, Gap, Group, Interval
 from nightshift.gates.rules import Judgement, Ruling
 from nightshift.gates.verdict import GateVerdict
-from nightshift.reports.forest_figure import Line, Mark, forest_figure
+from nightshift.reports.forest_figure import Axis, Mark, Row, forest_figure
 from nightshift.reports.page import (
     Badge,
     Block,
@@ -177,13 +177,14 @@ def _by_slice(evaluation: Evaluation) -> Iterator[Section]:
 
 def _slice(evaluation: Evaluation, name: str, groups: Sequence[Group]) -> Iterator[Block]:
     metric = next(m for m in MAIN if evaluation.overall.candidate.of(m) is not None)
-    lines = [
-        Line(str(group.value), f"{group.rows:,} rows", [_mark(difference)])
+    rows = [
+        Row(str(group.value), group.rows, [Mark(difference)])
         for group in groups
         if (difference := group.differences.get(metric.value))
     ]
-    if lines:
-        figure = forest_figure(lines, f"{metric.display_name}, this version less the one before")
+    if rows:
+        axis = Axis(f"{metric.display_name}, this version less the one before")
+        figure = forest_figure(rows, axis)
         yield Figure(figure, f"Intervals at {evaluation.confidence:.0%}, each group by itself.")
     shown = [m for m in QUALITY if any(group.candidate.of(m) is not None for group in groups)]
     yield Table(
@@ -200,10 +201,6 @@ def _slice_row(group: Group, metrics: Sequence[Metric]) -> list[Cell]:
     return [group.value, group.rows, *measured, small]
 
 
-def _mark(interval: Interval, style: str = "one") -> Mark:
-    return Mark(interval.value, interval.low, interval.high, style)
-
-
 def _fairness(evaluation: Evaluation) -> Iterator[Section]:
     for sensitive, gaps in groupby(evaluation.gaps, key=lambda gap: gap.sensitive):
         found = list(gaps)
@@ -217,20 +214,21 @@ def _fairness(evaluation: Evaluation) -> Iterator[Section]:
 
 
 def _gap_figure(gaps: Sequence[Gap], metric: Metric) -> list[Block]:
-    lines = [
-        Line(
+    rows = [
+        Row(
             gap.value,
-            f"{gap.rows:,} rows",
-            [_mark(gap.candidate), *([_mark(gap.champion, "two")] if gap.champion else [])],
+            gap.rows,
+            [Mark(gap.candidate), *([Mark(gap.champion, "two")] if gap.champion else [])],
         )
         for gap in gaps
         if not gap.small
     ]
-    if not lines:
+    if not rows:
         return []
-    equal = 1.0 if metric is Metric.SELECTION_RATE_RATIO else 0.0
-    two = " Orange: the version before." if any(len(line.marks) > 1 for line in lines) else ""
-    figure = forest_figure(lines, metric.display_name, equal)
+    ratio = metric is Metric.SELECTION_RATE_RATIO
+    axis = Axis(metric.display_name, reference=1.0 if ratio else 0.0, signed=not ratio)
+    two = " Orange: the version before." if any(len(row.marks) > 1 for row in rows) else ""
+    figure = forest_figure(rows, axis)
     return [Figure(figure, f"{metric.display_name}, blue: this version.{two}")]
 
 

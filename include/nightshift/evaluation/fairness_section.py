@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nightshift.definition.gates import FAIRNESS, Metric
-from nightshift.evaluation.forest_figure import Axis, Mark, Row, forest_figure, interval_text
 from nightshift.evaluation.result import Evaluation, Gap, Interval
+from nightshift.reports.forest_figure import Axis, Mark, Row, forest_figure, interval_text
 from nightshift.reports.page import Block, Cell, Figure, Section, Table, Text
 
 _MOST_DRAWN = 20

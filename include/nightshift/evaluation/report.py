@@ -9,12 +9,12 @@ from nightshift.evaluation.change_section import change_section
 from nightshift.evaluation.class_tables import class_tables
 from nightshift.evaluation.comparison import Comparison
 from nightshift.evaluation.fairness_section import fairness_sections
-from nightshift.evaluation.forest_figure import interval_text
 from nightshift.evaluation.glossary import glossary
 from nightshift.evaluation.reliability_figure import reliability_figure
 from nightshift.evaluation.result import Evaluation, Group
 from nightshift.evaluation.roc_figure import Curve, roc_figure
 from nightshift.evaluation.slice_section import slice_sections
+from nightshift.reports.forest_figure import interval_text
 from nightshift.reports.page import Block, Cell, Figure, Figures, Section, Table, Text, render_page
 
 _SHOWN = (*QUALITY, "selection_rate")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nightshift.definition.gates import Metric
-from nightshift.evaluation.forest_figure import Axis, Mark, Row, forest_figure
 from nightshift.evaluation.result import Evaluation, Group, Interval
+from nightshift.reports.forest_figure import Axis, Mark, Row, forest_figure
 from nightshift.reports.page import Bar, Block, Cell, Figure, Section, Table, Text
 
 _MOST_DRAWN = 40

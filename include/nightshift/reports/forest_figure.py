@@ -1,130 +1,176 @@
-"""A forest plot as inline SVG: one line a group, its value and the interval around it."""
+"""Forest plots as inline SVG: one row per group, a dot with its interval, a line to compare with.
+
+After Lewis and Clarke 2001, "Forest plots: trying to see the wood and the trees".
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
+from typing import Protocol
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _ROW = 720, 190, 90, 30, 24
-_OFFSET = 4.5
-"""Between the marks of one line, in pixels."""
-_TICKS = 5
+from nightshift.reports.svg import Plane, dot, drawing, legend, line, text, ticks
+
+_LEFT, _WIDTH, _RIGHT, _TOP = 270, 380, 190, 26
+_ROW, _MARK = 22, 14
+"""Pixels for a row, and for each further mark in it."""
+_LONGEST_NAME = 30
+
+
+class Bounded(Protocol):
+    """A value and what its rows leave open; bounds are None where they give none."""
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def low(self) -> float | None: ...
+
+    @property
+    def high(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A value and its interval; a bound that is missing is not drawn."""
+    """One dot.
 
-    value: float
-    low: float | None
-    high: float | None
+    Attributes:
+        interval: Its value and bounds.
+        style: Class of its colour in the style sheet.
+    """
+
+    interval: Bounded
     style: str = "one"
-    """Class of its colour in the style sheet: ``one`` or ``two``."""
 
 
 @dataclass(frozen=True)
-class Line:
-    """One group, with a mark for each model."""
+class Row:
+    """One group; without marks, ``note`` says why.
 
-    label: str
-    note: str
-    """To the right, such as its rows."""
-    marks: Sequence[Mark]
+    Attributes:
+        name: The group.
+        rows: How many rows it has.
+        marks: What is drawn, from top to bottom.
+        note: What stands in place of marks.
+    """
+
+    name: str
+    rows: int
+    marks: Sequence[Mark] = ()
+    note: str = ""
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return _ROW + (_MARK + 4) * max(0, len(self.marks) - 1)
 
 
-def forest_figure(lines: Sequence[Line], name: str, reference: float | None = 0.0) -> str:
-    """One drawing of all lines.
+@dataclass(frozen=True)
+class Axis:
+    """What the values are.
+
+    Attributes:
+        name: In words.
+        reference: Where nothing differs: a line through all rows.
+        left: What it means to be left of it.
+        right: What it means to be right of it.
+        limits: Further lines.
+        signed: Whether values are differences, and so shown with their sign.
+    """
+
+    name: str
+    reference: float = 0.0
+    left: str = ""
+    right: str = ""
+    limits: tuple[float, ...] = ()
+    signed: bool = True
+
+
+def forest_figure(rows: Sequence[Row], axis: Axis, series: Sequence[tuple[str, str]] = ()) -> str:
+    """One drawing of all rows.
 
     Args:
-        lines: From top to bottom; empty gives an empty text.
-        name: What is measured, for the axis.
-        reference: Where a dotted line stands: no difference. It is always within the drawing.
+        rows: From top to bottom.
+        axis: What the values are.
+        series: Style and name of each kind of mark, where there are several.
     """
-    if not lines:
-        return ""
-    low, high = _range(lines, reference)
-    scale = _Scale(low, high)
-    bottom = _TOP + _ROW * len(lines)
-    drawn = "".join(_line(line, number, scale) for number, line in enumerate(lines))
-    nothing = (
-        ""
-        if reference is None
-        else f'<path class="fair" d="M{scale.x(reference):.1f} {_TOP - 6}V{bottom + 4}"/>'
-    )
-    height = bottom + 44
-    return (
-        f'<svg role="img" aria-label="{escape(name)} by group" viewBox="0 0 {_WIDTH} {height}" '
-        f'width="{_WIDTH}" height="{height}">{_axis(scale, bottom, name)}{nothing}{drawn}</svg>'
+    top = _TOP + (24 if series else 0)
+    plane = Plane(_LEFT, top, _WIDTH, sum(row.height for row in rows) + 6, x=_range(rows, axis))
+    return drawing(
+        _LEFT + _WIDTH + _RIGHT,
+        plane.bottom + 46,
+        f"{axis.name} by group",
+        _head(plane, axis, series),
+        plane.frame(),
+        plane.ticks_below(ticks(*plane.x), axis.name),
+        *(_vertical(plane, limit, "limit") for limit in axis.limits),
+        _vertical(plane, axis.reference, "fair"),
+        *_rows(plane, rows, axis),
     )
 
 
-@dataclass(frozen=True)
-class _Scale:
-    low: float
-    high: float
-
-    def x(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low)
-        return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
-
-
-def _range(lines: Sequence[Line], reference: float | None) -> tuple[float, float]:
-    values = [value for line in lines for mark in line.marks for value in _values(mark)]
-    if reference is not None:
-        values.append(reference)
-    values = [value for value in values if math.isfinite(value)] or [0.0]
+def _range(rows: Sequence[Row], axis: Axis) -> tuple[float, float]:
+    values = [axis.reference, *axis.limits]
+    for row in rows:
+        for mark in row.marks:
+            of = mark.interval
+            values += [v for v in (of.value, of.low, of.high) if v is not None]
     low, high = min(values), max(values)
-    margin = (high - low) * 0.05 or abs(high) * 0.05 or 0.01
+    margin = (high - low) * 0.05 or 0.01
     return low - margin, high + margin
 
 
-def _values(mark: Mark) -> Iterator[float]:
-    yield from (value for value in (mark.value, mark.low, mark.high) if value is not None)
+def _head(plane: Plane, axis: Axis, series: Sequence[tuple[str, str]]) -> str:
+    y = plane.top - 8
+    parts = [text(plane.left - 12, y, "rows", "end")]
+    if axis.left:
+        parts.append(text(plane.left, y, f"\N{LEFTWARDS ARROW} {axis.left}"))
+    if axis.right:
+        parts.append(text(plane.right, y, f"{axis.right} \N{RIGHTWARDS ARROW}", "end"))
+    for n, entry in enumerate(series):
+        parts.append(legend(plane.left + 200 * n, 12, [entry]))
+    return "".join(parts)
 
 
-def _axis(scale: _Scale, bottom: int, name: str) -> str:
-    step = _step((scale.high - scale.low) / _TICKS)
-    first = math.ceil(scale.low / step)
-    # Rounded, since 3 * 0.1 is not what a reader expects to see.
-    ticks = [round(n * step, 10) for n in range(first, math.floor(scale.high / step) + 1)]
-    shown = "".join(
-        f'<path class="axis" d="M{scale.x(tick):.1f} {_TOP - 6}V{bottom}"/>'
-        f'<text x="{scale.x(tick):.1f}" y="{bottom + 16}" text-anchor="middle">{tick:g}</text>'
-        for tick in ticks
-    )
-    middle = (_LEFT + _WIDTH - _RIGHT) / 2
+def _vertical(plane: Plane, x: float, style: str) -> str:
+    return line(plane.across(x), plane.top, plane.across(x), plane.bottom, style)
+
+
+def _rows(plane: Plane, rows: Sequence[Row], axis: Axis) -> Iterator[str]:
+    y = plane.top + 3.0
+    for row in rows:
+        middle = y + row.height / 2
+        yield text(plane.left - 70, middle + 4, _short(row.name), "end", "ink")
+        yield text(plane.left - 12, middle + 4, f"{row.rows:,}", "end")
+        if not row.marks:
+            yield text(plane.right + 12, middle + 4, row.note)
+        first = middle - _MARK * (len(row.marks) - 1) / 2
+        for n, mark in enumerate(row.marks):
+            told = interval_text(mark.interval, signed=axis.signed)
+            yield from _mark(plane, mark, first + n * _MARK, told)
+        y += row.height
+
+
+def _mark(plane: Plane, mark: Mark, y: float, told: str) -> Iterator[str]:
+    of = mark.interval
+    if of.low is not None and of.high is not None:
+        yield line(plane.across(of.low), y, plane.across(of.high), y, f"whisker {mark.style}")
+    yield dot(plane.across(of.value), y, mark.style)
+    yield text(plane.right + 12, y + 4, told)
+
+
+def interval_text(interval: Bounded, *, signed: bool = True) -> str:
+    """A value with its bounds, four digits after the point; ``signed`` shows a plus too."""
+    kind = "+.4f" if signed else ".4f"
+    value = f"{interval.value:{kind}}"
+    if interval.low is None or interval.high is None:
+        return value
+    return f"{value} [{interval.low:{kind}}, {interval.high:{kind}}]"
+
+
+def _short(name: str) -> str:
     return (
-        f'{shown}<text x="{middle:.0f}" y="{bottom + 36}" text-anchor="middle">'
-        f"{escape(name)}</text>"
+        name
+        if len(name) <= _LONGEST_NAME
+        else name[: _LONGEST_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
     )
-
-
-def _step(about: float) -> float:
-    """The nearest 1, 2 or 5 times a power of ten at or above."""
-    power = 10 ** math.floor(math.log10(about))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= about * 0.999)
-
-
-def _line(line: Line, number: int, scale: _Scale) -> str:
-    y = _TOP + _ROW * (number + 0.5)
-    first = y - _OFFSET * (len(line.marks) - 1)
-    marks = "".join(
-        _mark(mark, first + 2 * _OFFSET * n, scale) for n, mark in enumerate(line.marks)
-    )
-    return (
-        f'<text x="{_LEFT - 10}" y="{y + 4:.1f}" text-anchor="end">{escape(line.label)}</text>'
-        f'<text x="{_WIDTH - _RIGHT + 10}" y="{y + 4:.1f}">{escape(line.note)}</text>{marks}'
-    )
-
-
-def _mark(mark: Mark, y: float, scale: _Scale) -> str:
-    whisker = (
-        f'<path class="{mark.style} whole" d="M{scale.x(mark.low):.1f} {y:.1f}'
-        f'H{scale.x(mark.high):.1f}"/>'
-        if mark.low is not None and mark.high is not None
-        else ""
-    )
-    at = scale.x(mark.value)
-    return f'{whisker}<circle class="{mark.style} dot" cx="{at:.1f}" cy="{y:.1f}" r="3.5"/>'

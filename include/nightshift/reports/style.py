@@ -41,8 +41,6 @@ svg .axis{stroke:var(--line);fill:none}
 svg .one{stroke:var(--one);fill:none;stroke-width:2}
 svg .two{stroke:var(--two);fill:none;stroke-width:2;stroke-dasharray:6 3}
 svg .fair{stroke:var(--off);fill:none;stroke-dasharray:2 4}
-svg .whole{stroke-dasharray:none;stroke-width:2}
-svg .one.dot{fill:var(--one)}svg .two.dot{fill:var(--two);stroke-dasharray:none}
 svg .limit{stroke:var(--bad);fill:none;stroke-dasharray:5 4;opacity:.7}
 svg .good{stroke:var(--good)}
 svg .bad{stroke:var(--bad)}

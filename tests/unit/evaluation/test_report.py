@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from nightshift.evaluation.forest_figure import Axis, Mark, Row, forest_figure
 from nightshift.evaluation.report import render
 from nightshift.evaluation.result import Evaluation, Interval
+from nightshift.reports.forest_figure import Axis, Mark, Row, forest_figure
 from nightshift.reports.svg import Plane, ticks
 from tests.unit.evaluation.tables import compare, evaluate, table
 
