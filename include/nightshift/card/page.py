@@ -35,7 +35,7 @@ _BADGES = {
     Ruling.INCONCLUSIVE: Verdict.WARNING,
     Ruling.SKIPPED: Verdict.SKIPPED,
 }
-_BAR = "\N{NO-BREAK SPACE}"
+_TOGETHER = "\N{NO-BREAK SPACE}"
 
 
 def render(card: ModelCard) -> str:
@@ -167,7 +167,7 @@ def _metric_row(group: Group, metric: Metric) -> list[Cell] | None:
 def _interval(interval: Interval | None) -> str | None:
     if interval is None or interval.low is None or interval.high is None:
         return None
-    return f"{interval.low:+.4f} to {interval.high:+.4f}"
+    return f"{interval.low:+.4f}{_TOGETHER}to{_TOGETHER}{interval.high:+.4f}"
 
 
 def _by_slice(evaluation: Evaluation) -> Iterator[Section]:
@@ -265,16 +265,16 @@ def _judgement(judgement: Judgement) -> list[Cell]:
     between = (
         None
         if judgement.low is None or judgement.high is None or judgement.low == judgement.high
-        else f"{judgement.low:.4g} to {judgement.high:.4g}"
+        else f"{judgement.low:.4f}{_TOGETHER}to{_TOGETHER}{judgement.high:.4f}"
     )
     return [
         Badge(_BADGES[judgement.ruling], _ruling(judgement)),
         judgement.rule,
         judgement.scope,
         judgement.rows,
-        judgement.measured,
+        _rounded(judgement.measured),
         between,
-        f"{judgement.bound}{_BAR}{judgement.limit:.6g}",
+        f"{judgement.bound}{_TOGETHER}{judgement.limit:.4g}",
     ]
 
 

@@ -12,6 +12,8 @@ from nightshift.release.candidate import Candidate
 from nightshift.release.event import Event
 from nightshift.release.record import ReleaseRecord
 
+_UNKNOWN = "unknown"
+
 
 class Deed(BaseModel):
     """One thing that was done, by whom, when and why."""
@@ -38,7 +40,7 @@ def deeds_of(
         events: The pipeline's release log from its first event on.
     """
     ran = sorted(_ran(made), key=_moment)
-    registered = Deed(at=None, by=candidate.by or "unknown", what="registered it")
+    registered = Deed(at=None, by=candidate.by or _UNKNOWN, what="registered it")
     return (*ran, *_decided(candidate), registered, *_released(candidate.version, events))
 
 
@@ -48,8 +50,13 @@ def _moment(deed: Deed) -> datetime:
 
 
 def _ran(made: Mapping[str, Manifest]) -> Iterator[Deed]:
+    """What each run made of the chain, at the time of its first step."""
+    by_run: dict[str, list[tuple[datetime, str]]] = {}
     for name, manifest in made.items():
-        yield Deed(at=manifest.created, by=manifest.by or "unknown", what=f"ran {name}")
+        by_run.setdefault(manifest.by or _UNKNOWN, []).append((manifest.created, name))
+    for by, steps in by_run.items():
+        steps.sort()
+        yield Deed(at=steps[0][0], by=by, what=f"ran {', '.join(name for _, name in steps)}")
 
 
 def _decided(candidate: Candidate) -> Iterator[Deed]:

@@ -184,7 +184,7 @@ def _cell(cell: Cell) -> str:
         case None:
             return '<td class="none">–</td>'
         case Badge():
-            return f"<td>{_badge(cell)}</td>"
+            return f'<td class="tight">{_badge(cell)}</td>'
         case Bar(value, share):
             width = 100 * min(max(share, 0.0), 1.0)
             return (

@@ -25,6 +25,7 @@ th{color:var(--soft);font-weight:600;text-align:left;font-size:.85rem}
 th,td{padding:.35rem .75rem;border-bottom:1px solid var(--line);vertical-align:top}
 td{white-space:pre-line;overflow-wrap:break-word}
 .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.tight{white-space:nowrap;width:1%}
 .none{color:var(--off);text-align:right}
 .bar{position:relative;min-width:8rem}
 .bar i{position:absolute;left:0;top:3px;bottom:3px;background:var(--bar);border-radius:3px}

@@ -64,12 +64,21 @@ def test_a_roll_back_is_told_of_both_versions() -> None:
     assert deeds_of(candidate(2), {}, log.events)[-1].why == "Denver was wrong"
 
 
-def test_steps_are_told_in_the_order_in_which_they_ran() -> None:
-    def made(name: str, minute: int) -> Manifest:
+def test_each_run_is_told_once_with_its_steps_in_order() -> None:
+    def made(name: str, minute: int, by: str = "ada") -> Manifest:
         at = datetime(2026, 1, 1, 0, minute, tzinfo=UTC)
         return Manifest(
-            pipeline="toy", kind=name, key="k", attempt="a", files={}, created=at, by="ada"
+            pipeline="toy", kind=name, key="k", attempt="a", files={}, created=at, by=by
         )
 
-    deeds = deeds_of(candidate(1), {"train": made("model", 2), "snapshot": made("snapshot", 1)}, [])
-    assert [deed.what for deed in deeds] == ["ran snapshot", "ran train", "registered it"]
+    chain = {
+        "evaluate": made("evaluation", 4, by="grace"),
+        "train": made("model", 2),
+        "snapshot": made("snapshot", 1),
+    }
+    deeds = deeds_of(candidate(1), chain, [])
+    assert [(deed.by, deed.what) for deed in deeds] == [
+        ("ada", "ran snapshot, train"),
+        ("grace", "ran evaluate"),
+        ("unknown", "registered it"),
+    ]
