@@ -123,13 +123,23 @@ def _values(outputs: Mapping[Any, Any]) -> dict[tuple[str, str], float]:
 
 
 def _calibration_error(plot: Any) -> float:
-    """Of TFMA's buckets: labels and predictions are sums of a bucket's rows."""
-    rows = sum(bucket.num_weighted_examples.value for bucket in plot.buckets)
-    gaps = (
-        abs(bucket.total_weighted_label.value - bucket.total_weighted_refined_prediction.value)
-        for bucket in plot.buckets
+    """Of TFMA's buckets, whose labels and predictions are sums over rows.
+
+    TFMA keeps what scores below 0, and what scores 1 or more, in buckets of their own; in ours a
+    score of 1 is in the last bin.
+    """
+    sums = np.array(
+        [
+            (
+                bucket.total_weighted_refined_prediction.value - bucket.total_weighted_label.value,
+                bucket.num_weighted_examples.value,
+            )
+            for bucket in plot.buckets
+        ]
     )
-    return sum(gaps) / rows if rows else float("nan")
+    excess, rows = sums.T
+    bins = np.add.reduceat(excess, [0, *range(2, BINS + 1)])
+    return float(np.abs(bins).sum() / rows.sum()) if rows.sum() else float("nan")
 
 
 def _confusion(matrices: Any) -> Iterator[tuple[str, float]]:

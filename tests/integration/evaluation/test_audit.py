@@ -43,9 +43,9 @@ def predictions() -> Predictions:
     """A night of few rows: labels of one kind alone in some groups, sure errors, an unknown."""
     draw = np.random.default_rng(8)
     scores = draw.beta(2, 5, (2, ROWS)).astype(np.float32)
-    scores[0, :2] = (0.0, 1.0)
+    scores[0, :3] = (0.0, 1.0, 0.95)
     labels = (draw.random(ROWS) < scores[0]).astype(np.float32)
-    labels[:2] = (1, 0)
+    labels[:3] = (1, 0, 1)  # in one bin a score of 1 offsets one below it
     distance = [str(n) for n in draw.integers(100, 2600, ROWS)]
     distance[5] = "(missing)"
     return Predictions(
