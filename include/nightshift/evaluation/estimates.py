@@ -23,10 +23,6 @@ class Estimate(ABC):
     def interval(self, confidence: float) -> tuple[float, float]:
         """Lower and upper bound; NaN where the rows give none."""
 
-    def limits(self, pass_at: float, fail_at: float) -> tuple[float, float, float, float]:
-        """The two bounds at one confidence, then the two at another."""
-        return (*self.interval(pass_at), *self.interval(fail_at))
-
 
 @dataclass(frozen=True)
 class Bootstrapped(Estimate):

@@ -124,7 +124,8 @@ class Limit:
 
     def ruling(self, estimate: Estimate, pass_at: float, fail_at: float) -> Ruling:
         """On which side the estimate is, surely enough."""
-        low, high, fail_low, fail_high = estimate.limits(pass_at, fail_at)
+        low, high = estimate.interval(pass_at)
+        fail_low, fail_high = estimate.interval(fail_at)
         if not all(map(math.isfinite, (estimate.value, low, high, fail_low, fail_high))):
             return Ruling.INCONCLUSIVE
         if self.low <= low and high <= self.high:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 from airflow.sdk.definitions.param import ParamsDict
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from nightshift.definition import load_pipeline
 from nightshift.errors import GateFailedError, NightshiftError
@@ -19,7 +18,8 @@ from nightshift_airflow.answer_time import answer_time
 from nightshift_airflow.hooks.storage import S3_CONNECTION, StorageHook
 from nightshift_airflow.hooks.tracking import MLFLOW_CONNECTION, MlflowHook
 from nightshift_airflow.links.artifacts import STEP_LINKS
-from nightshift_airflow.operators.step import ERROR_XCOM, references
+from nightshift_airflow.operators.failure import fail_task
+from nightshift_airflow.operators.step import references
 from nightshift_airflow.routes.addresses import artifact_page, object_page
 from nightshift_airflow.run_identity import run_by
 
@@ -174,11 +174,9 @@ class ApproveOperator(ApprovalOperator):
         self.log.info("%s", decision or f"The gate is {case.verdict}: nobody has to be asked.")
         return {"decision": decision.model_dump(mode="json") if decision else None}
 
-    def _fail(self, context: Context, error: NightshiftError) -> None:
+    def _fail(self, context: Context, error: NightshiftError) -> NoReturn:
         self.log.error("%s", error.message)
-        context["ti"].xcom_push(key=ERROR_XCOM, value=error.message[:4000])
-        kind = AirflowException if error.kind.retryable else AirflowFailException
-        raise kind(error.message) from None
+        fail_task(context, error)
 
 
 def _question(case: Case, report: str, artifact: str, within: timedelta) -> str:

@@ -6,11 +6,10 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from nightshift.errors import NightshiftError, RefusedError
 from nightshift_airflow.hooks.storage import S3_CONNECTION, StorageHook
-from nightshift_airflow.operators.step import ERROR_XCOM
+from nightshift_airflow.operators.failure import fail_task
 from nightshift_airflow.run_identity import run_by
 
 if TYPE_CHECKING:
@@ -47,9 +46,7 @@ class OverrideOperator(BaseOperator):
         try:
             record = self._override(context)
         except NightshiftError as error:
-            context["ti"].xcom_push(key=ERROR_XCOM, value=error.message[:4000])
-            kind = AirflowException if error.kind.retryable else AirflowFailException
-            raise kind(error.message) from None
+            fail_task(context, error)
         self.log.warning(
             "%s, night of %s: %s", self.pipeline, record.decision.night, record.decision
         )

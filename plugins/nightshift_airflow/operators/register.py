@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from nightshift.artifacts.manifest import ArtifactRef
 from nightshift.definition import PipelineDefinition, load_pipeline
@@ -16,7 +15,8 @@ from nightshift.release.candidate import Candidate
 from nightshift_airflow.hooks.storage import S3_CONNECTION, StorageHook
 from nightshift_airflow.hooks.tracking import MLFLOW_CONNECTION, MlflowHook
 from nightshift_airflow.links.artifacts import REGISTER_LINKS
-from nightshift_airflow.operators.step import ERROR_XCOM, references
+from nightshift_airflow.operators.failure import fail_task
+from nightshift_airflow.operators.step import references
 from nightshift_airflow.routes.addresses import artifact_page, card_page
 from nightshift_airflow.run_identity import RunIdentity
 
@@ -81,9 +81,7 @@ class RegisterOperator(BaseOperator):
         try:
             candidate = self._register(context)
         except NightshiftError as error:
-            context["ti"].xcom_push(key=ERROR_XCOM, value=error.message[:4000])
-            kind = AirflowException if error.kind.retryable else AirflowFailException
-            raise kind(error.message) from None
+            fail_task(context, error)
         self._registered = candidate
         return {
             "version": candidate.version,

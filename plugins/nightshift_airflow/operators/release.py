@@ -8,12 +8,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from nightshift.definition import load_pipeline
 from nightshift.errors import BadDefinitionError, NightshiftError, RefusedError
 from nightshift_airflow.hooks.storage import S3_CONNECTION, StorageHook
-from nightshift_airflow.operators.step import ERROR_XCOM
+from nightshift_airflow.operators.failure import ERROR_XCOM, fail_task
 from nightshift_airflow.run_identity import run_by
 from nightshift_airflow.triggers.release import ReleaseTrigger
 
@@ -73,9 +73,7 @@ class RequestReleaseOperator(BaseOperator):
             self.log.warning("Not released: %s", error.message)
             raise AirflowSkipException(error.message) from None
         except NightshiftError as error:
-            context["ti"].xcom_push(key=ERROR_XCOM, value=error.message[:4000])
-            kind = AirflowException if error.kind.retryable else AirflowFailException
-            raise kind(error.message) from None
+            fail_task(context, error)
         self.log.info("%s version %s: release %s", self.pipeline, version, release_id)
         return {"version": int(version), "release_id": release_id}
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from nightshift.artifacts.manifest import ArtifactRef
 from nightshift.definition import PipelineDefinition, load_pipeline
@@ -18,6 +17,7 @@ from nightshift.steps.contract import StepRequest, StepResult
 from nightshift_airflow.hooks.storage import S3_CONNECTION, StorageHook
 from nightshift_airflow.hooks.tracking import MLFLOW_CONNECTION, MlflowHook
 from nightshift_airflow.links.artifacts import STEP_LINKS
+from nightshift_airflow.operators.failure import fail_task
 from nightshift_airflow.routes.addresses import artifact_page, object_page
 from nightshift_airflow.run_identity import RunIdentity
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 HEAVY_POOL = "nightshift_heavy"
 """Holds as many slots as the machine can train and validate side by side."""
-
-ERROR_XCOM = "error"
 
 
 def references(inputs: Mapping[str, Any]) -> dict[str, ArtifactRef]:
@@ -120,7 +118,6 @@ class StepOperator(BaseOperator):
             return self._execute(context)
         except NightshiftError as error:
             self._fail(context, StepError(kind=error.kind, message=error.message))
-            raise AssertionError("unreachable") from error
 
     def further_environment(self, request: StepRequest) -> dict[str, str]:
         """What the step's process needs beside S3; only asked for where it is to run."""
@@ -226,12 +223,9 @@ class StepOperator(BaseOperator):
         except NightshiftError as second:  # the step's own error is the one that matters
             self.log.warning("MLflow was not told: %s", second)
 
-    def _fail(self, context: Context, error: StepError) -> None:
+    def _fail(self, context: Context, error: StepError) -> NoReturn:
         if error.report:
             self.report_url = object_page(error.report)
             self.log.error("Report: %s", self.report_url)
         self.log.error("%s", error.message)
-        context["ti"].xcom_push(key=ERROR_XCOM, value=error.message[:4000])
-        if error.kind.retryable:
-            raise AirflowException(error.message)
-        raise AirflowFailException(error.message)
+        fail_task(context, error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -63,8 +63,3 @@ def evaluate(
         champion_version=7 if known else None,
         no_champion="" if known else no_champion,
     )
-
-
-def facts(values: Mapping[Any, float] | None = None) -> Mapping[Any, float]:
-    """Facts of a night."""
-    return values or {}
