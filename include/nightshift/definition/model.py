@@ -20,6 +20,7 @@ from nightshift.definition.card import CardTexts
 from nightshift.definition.compression import Compression, Target
 from nightshift.definition.gates import MAIN, OF_CLASSES, GateRule, Measuring, Metric, main_metric
 from nightshift.definition.partitions import Partitions
+from nightshift.definition.rollout import Rollout
 from nightshift.definition.section import Name, Section
 from nightshift.definition.slicing import Slicing, columns_of
 from nightshift.definition.training import Training, Tuning
@@ -133,7 +134,7 @@ class Schedule(Section):
         return ZoneInfo(self.timezone)
 
 
-class Release(Section):
+class Release(Rollout):
     """How an accepted model goes live."""
 
     golden_requests: Annotated[int, Field(ge=1, le=1000)] = 32
@@ -144,6 +145,11 @@ class Release(Section):
     """How long a host may take to pull, load and warm a version."""
     serve: Literal["float", "int8"] = "float"
     """Which variant goes to serving; both have the float model's signature."""
+
+    @property
+    def rollout(self) -> Rollout:
+        """The part that a release carries with it into the log."""
+        return Rollout(**{name: getattr(self, name) for name in Rollout.model_fields})
 
 
 class PipelineDefinition(Section):
