@@ -77,6 +77,8 @@ class Rollout(Section):
     """Requests still too few after that: ask a person, go on, or end the release."""
     approve: Literal["never", "before_promotion"] = "never"
     """Whether a person must agree before all traffic goes to the new version."""
+    answer_seconds: Annotated[float, Field(gt=0)] = 8 * 3600.0
+    """A question that nobody answers for so long ends the release."""
     when_under_way: Literal["wait", "supersede"] = "wait"
     """Another release not yet live: wait for its end, or end it."""
 

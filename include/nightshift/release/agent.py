@@ -59,8 +59,8 @@ class Agent:
         self._host = Host(
             layout=flags.layout,
             memory=HostMemory(flags.layout.state),
-            edge=Edge(flags.layout, flags.envoy_admin),
-            servers={colour: ModelServer(address) for colour, address in flags.servers.items()},
+            edge=Edge(flags.layout, flags.envoy_admin, flags.servers),
+            servers={c: ModelServer(upstream.rest) for c, upstream in flags.servers.items()},
             store=ArtifactStore(self._bucket),
             on_change=self._work.set,
         )

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nightshift.release.address import Address, Upstream
 from nightshift.release.controller import DEFAULT_SILENT_AFTER
-from nightshift.release.envoy import Address
 from nightshift.release.layout import HostLayout
 from nightshift.release.lease import DEFAULT_TTL
 from nightshift.release.record import Colour
@@ -28,7 +28,7 @@ class AgentFlags:
     Attributes:
         host: Name of this host; no other host has it.
         layout: Its folders.
-        servers: REST address of each colour's model server.
+        servers: Each colour's model server.
         envoy_admin: Envoy's administration address.
         port: Port of the local API on 127.0.0.1; None for none.
         token_file: File with the local API's token.
@@ -40,7 +40,7 @@ class AgentFlags:
 
     host: str
     layout: HostLayout
-    servers: Mapping[Colour, Address]
+    servers: Mapping[Colour, Upstream]
     envoy_admin: Address
     port: int | None
     token_file: Path | None
@@ -71,7 +71,9 @@ def parse_flags(arguments: Sequence[str]) -> AgentFlags:
             state=given.state_dir.absolute(),
             routes=given.envoy_dir.absolute(),
         ),
-        servers={colour: getattr(given, f"{colour}_rest") for colour in Colour},
+        servers={
+            c: Upstream(getattr(given, f"{c}_rest"), getattr(given, f"{c}_grpc")) for c in Colour
+        },
         envoy_admin=given.envoy_admin,
         port=given.port,
         token_file=given.token_file,
@@ -103,8 +105,9 @@ def _add_host(parser: argparse.ArgumentParser) -> None:
     _add(parser, "envoy-dir", Path, "folder that Envoy watches for routes", required=True)
     _add(parser, "envoy-admin", Address.parse, "Envoy's administration", required=True)
     for colour in Colour:
-        text = f"REST address of the {colour} model server"
-        _add(parser, f"{colour}-rest", Address.parse, text, required=True)
+        for protocol in ("rest", "grpc"):
+            text = f"{protocol} address of the {colour} model server, for the agent and for Envoy"
+            _add(parser, f"{colour}-{protocol}", Address.parse, text, required=True)
     _add(parser, "port", int, "port of the local API on 127.0.0.1; none by default")
     _add(parser, "token-file", Path, f"file with the local API's token, or {PREFIX}TOKEN")
     tracking = os.environ.get("MLFLOW_TRACKING_URI")

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from nightshift.release.event import Event
 from nightshift.release.lease import Lease
 from nightshift.release.log import LostRaceError, ReleaseLog, pipelines
-from nightshift.release.machine import step
 from nightshift.release.observation import HostView, Observation
+from nightshift.release.progress import step
 from nightshift.release.record import ReleaseRecord
 from nightshift.release.status import HostStatus, read_statuses
 from nightshift.storage.s3 import Bucket

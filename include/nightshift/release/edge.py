@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
-from nightshift.release.envoy import Address
+from nightshift.release.address import Address, Upstream
+from nightshift.release.clusters import CLUSTERS_FILE, render_clusters
 from nightshift.release.files import write_atomically
 from nightshift.release.layout import HostLayout
+from nightshift.release.record import Colour
 from nightshift.release.routes import ROUTES_FILE, PipelineRoute, render_routes, version_of
 
 _log = logging.getLogger(__name__)
 _ROUTES = TypeAdapter(tuple[PipelineRoute, ...])
 _RECHECK_SECONDS = 5.0
-_WRITE_AGAIN_SECONDS = 3.0
+_WRITE_AGAIN_SECONDS = 1.0
 
 
 class Edge:
@@ -26,11 +29,16 @@ class Edge:
     Args:
         layout: The host's folders.
         admin: Envoy's administration address.
+        upstreams: The two colours' servers as Envoy reaches them.
     """
 
-    def __init__(self, layout: HostLayout, admin: Address) -> None:
+    def __init__(
+        self, layout: HostLayout, admin: Address, upstreams: Mapping[Colour, Upstream]
+    ) -> None:
         self._state_file = layout.state / "routes.json"
         self._file = layout.routes / ROUTES_FILE
+        self._clusters_file = layout.routes / CLUSTERS_FILE
+        self._upstreams = upstreams
         self._admin = admin
         self._client = httpx.Client(timeout=2.0, trust_env=False)
         self._routes: dict[str, PipelineRoute] = {r.pipeline: r for r in self._remembered()}
@@ -50,7 +58,9 @@ class Edge:
         """Put these routes in force, beside those of pipelines not named here."""
         wanted = {**self._routes, **{route.pipeline: route for route in routes}}
         text = render_routes(list(wanted.values()))
-        if wanted == self._routes and self._on_disk() == text:
+        # Before the routes: Envoy refuses a route to a cluster that it does not know.
+        self._write_clusters(wanted)
+        if wanted == self._routes and _on_disk(self._file) == text:
             return
         ordered = tuple(wanted[name] for name in sorted(wanted))
         # Remembered first: killed in between, the agent writes the same routes when it is back.
@@ -69,6 +79,11 @@ class Edge:
         if not self._confirmed and now - self._written_at > _WRITE_AGAIN_SECONDS:
             self._write(text)
 
+    def _write_clusters(self, pipelines: Iterable[str]) -> None:
+        text = render_clusters(pipelines, self._upstreams)
+        if _on_disk(self._clusters_file) != text:
+            write_atomically(self._clusters_file, text)
+
     def _write(self, text: str) -> None:
         write_atomically(self._file, text)
         self._written_at, self._confirmed = time.monotonic(), False
@@ -83,17 +98,18 @@ class Edge:
             return False
         return used == {version}
 
-    def _on_disk(self) -> str | None:
-        try:
-            return self._file.read_text(encoding="utf-8")
-        except OSError:
-            return None
-
     def _remembered(self) -> tuple[PipelineRoute, ...]:
         try:
             return _ROUTES.validate_json(self._state_file.read_bytes())
         except (OSError, ValidationError):
             return ()
+
+
+def _on_disk(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError:
+        return None
 
 
 def _shown(route: PipelineRoute) -> str:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from nightshift.release.record import Colour, ReleaseRecord, Request
+from nightshift.release.record import About, Colour, Freeze, ReleaseRecord, Request
 
 
 class EventKind(StrEnum):
@@ -16,10 +16,23 @@ class EventKind(StrEnum):
     REQUESTED = "requested"
     STAGED = "staged"
     VERIFIED = "verified"
+    SHADOWED = "shadowed"
+    """Its answers are compared from now on."""
+    STEPPED = "stepped"
+    """It takes the share of the next canary step."""
     PROMOTED = "promoted"
+    BAKED = "baked"
+    """Every host routes to it; it is watched from now on."""
     FINISHED = "finished"
     ABORTED = "aborted"
     ROLLED_BACK = "rolled_back"
+    COOLED = "cooled"
+    """The way back was kept warm long enough; its memory is given back."""
+    ASKED = "asked"
+    """A person is asked."""
+    APPROVED = "approved"
+    FROZEN = "frozen"
+    THAWED = "thawed"
 
 
 class Change(BaseModel):
@@ -38,6 +51,12 @@ class Change(BaseModel):
     """With ``aborted`` and ``rolled_back``: the version that must never be live again."""
     failures: dict[str, str] = {}
     """What each host reported, where hosts are the reason."""
+    step: int | None = None
+    """With ``stepped``: the canary step that begins, from 0."""
+    about: About | None = None
+    """With ``asked`` and ``approved``: what."""
+    freeze: Freeze | None = None
+    """With ``frozen``."""
     left_out: tuple[str, ...] = ()
     """Silent hosts that the step did not wait for."""
 

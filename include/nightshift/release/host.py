@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 
@@ -24,6 +25,7 @@ from nightshift.release.memory import HostMemory, PendingRollback
 from nightshift.release.model_config import render_config
 from nightshift.release.model_server import ModelServer
 from nightshift.release.placement import Placement
+from nightshift.release.projection import apply
 from nightshift.release.record import Colour, ReleaseRecord
 from nightshift.release.routes import PipelineRoute
 from nightshift.release.slot import Slot
@@ -67,6 +69,7 @@ class Host:
         self._pending = memory.pending()
         self._slots: dict[tuple[str, Colour], Slot] = {}
         self._statuses: dict[str, PipelineStatus] = {}
+        self._lacking_since: dict[str, float] = {}
 
     # --- What it should do --------------------------------------------------------------------
 
@@ -193,6 +196,14 @@ class Host:
         )
 
     def _route_status(self, record: ReleaseRecord) -> RouteStatus:
+        status = self._route_seen(record)
+        if status.follows(record):
+            self._lacking_since.pop(record.pipeline, None)
+            return status
+        since = self._lacking_since.setdefault(record.pipeline, time.monotonic())
+        return status.model_copy(update={"lacking_seconds": time.monotonic() - since})
+
+    def _route_seen(self, record: ReleaseRecord) -> RouteStatus:
         current = self._edge.route(record.pipeline)
         if not self._edge.confirmed:
             return RouteStatus(message="Envoy was not yet seen to use the new routes")
@@ -203,7 +214,9 @@ class Host:
         message = "; ".join(
             f"{c} is {self._slot(record.pipeline, c).status.state}" for c in lacking
         )
-        return RouteStatus(weights=current.weights, version=current.main_version, message=message)
+        return RouteStatus(
+            weights=current.weights, blue=current.blue, green=current.green, message=message
+        )
 
     def _slot(self, pipeline: str, colour: Colour) -> Slot:
         key = (pipeline, colour)
@@ -215,20 +228,20 @@ class Host:
 
 def _rolled_back(record: ReleaseRecord, by: str, reason: str) -> PendingRollback:
     change = machine.roll_back(record, by=by, reason=reason)
-    if change.kind is not EventKind.ROLLED_BACK:
+    if change.kind is EventKind.REQUESTED:
         raise RefusedError(
             f"{record.pipeline}: the version before is no longer loaded on the other colour; "
             "roll back by './nightshift rollback', which stages it first."
         )
-    assert record.since is not None and record.champion is not None
+    assert record.since is not None and record.newest is not None
     # The time is the log's to give; until then the last event's stands in for it.
-    after = machine.apply(record, change, number=record.number, at=record.since)
+    after = apply(record, change, number=record.number, at=record.since)
     assert after.champion is not None
     return PendingRollback(
         id=uuid.uuid4().hex,
         by=by,
         reason=reason,
-        from_version=record.champion.version,
+        from_version=record.newest.version,
         to_version=after.champion.version,
         record=after,
     )

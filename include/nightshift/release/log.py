@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from nightshift.errors import NightshiftError, UnavailableError
 from nightshift.release.event import Change, Event
-from nightshift.release.machine import apply
+from nightshift.release.projection import apply
 from nightshift.release.record import ReleaseRecord
 from nightshift.storage.s3 import AbsentError, Bucket
 

@@ -1,26 +1,18 @@
-"""The release machine: every transition of a release, as pure functions.
+"""What people and Airflow may ask of a release: each a pure function from a record to a change.
 
-- :func:`request`, :func:`abort`, :func:`roll_back`: what people and Airflow may ask for.
-- :func:`step`: what follows from what the hosts report.
-- :func:`apply`: the record after a change. The log's records are made by it and nothing else.
-
-What hosts must do follows from the record alone: hold ``blue`` and ``green``, verify what they
-load, route by the weights. So a change carries no actions that could be lost with its messenger.
-
-A progressive release grows here: phases between *verified* and *promoted* that move the weights
-in steps, and one between *promoted* and *finished* that bakes.
+:mod:`nightshift.release.progress` says what follows from what hosts and requests show, and
+:mod:`nightshift.release.projection` makes the record after a change. The three together are the
+release machine.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
-
+from nightshift.definition.rollout import Rollout
 from nightshift.errors import RefusedError, UnavailableError
 from nightshift.release.candidate import Candidate
 from nightshift.release.event import Change, EventKind
-from nightshift.release.observation import HostView, Observation
-from nightshift.release.record import HISTORY, Phase, ReleaseRecord, Request, Weights
-from nightshift.release.status import SlotState
+from nightshift.release.record import Freeze, ReleaseRecord, Request
+from nightshift.release.undo import undo_promotion
 
 DEFAULT_TIMEOUT = 120.0
 """Seconds that a phase waits for hosts, unless the request says otherwise."""
@@ -52,6 +44,7 @@ def request(
     reason: str,
     override: bool = False,
     timeout_seconds: float = DEFAULT_TIMEOUT,
+    rollout: Rollout | None = None,
 ) -> Change:
     """Ask for a release.
 
@@ -62,6 +55,7 @@ def request(
         reason: Why, for the log.
         override: Allow a version trained on older data than the live one.
         timeout_seconds: Longest time for each phase that waits for hosts.
+        rollout: How it goes live; by default at once.
 
     Raises:
         RefusedError: The version was rejected, or is older than the live one.
@@ -78,7 +72,14 @@ def request(
             night=str(candidate.night),
             live_night=str(live.night),
         )
-    return _requested(record, candidate, by, reason, timeout_seconds, rolls_back=None)
+    return _requested(
+        record,
+        candidate,
+        by=by,
+        reason=reason,
+        timeout_seconds=timeout_seconds,
+        rollout=rollout,
+    )
 
 
 def abort(record: ReleaseRecord, *, reason: str) -> Change:
@@ -92,8 +93,8 @@ def abort(record: ReleaseRecord, *, reason: str) -> Change:
             f"{record.pipeline}: no release is under way (the newest is {record.phase}); "
             "to leave the live version, roll back."
         )
-    if record.phase is Phase.PROMOTED:
-        return _undo_promotion(record, reason, {})
+    if record.phase.is_live:
+        return undo_promotion(record, reason)
     return Change(kind=EventKind.ABORTED, reason=reason)
 
 
@@ -103,261 +104,87 @@ def roll_back(
     by: str,
     reason: str,
     to_version: int | None = None,
+    from_version: int | None = None,
     timeout_seconds: float = DEFAULT_TIMEOUT,
 ) -> Change:
-    """Leave the live version for an earlier one, and never come back to it.
+    """Leave the newest version for an earlier one, and never come back to it.
 
-    Where the other colour still holds that version this is a change of routes. Where it does
-    not, the version is staged and verified first, like any release.
+    While a canary takes part of the traffic it is the canary that is left, for the live version.
+    Otherwise the live one is left: where the other colour still holds the version to go to, that
+    is a change of routes; where it does not, the version is staged and verified first.
 
     Args:
         record: The pipeline's record.
         by: Who asks.
         reason: Why, for the log; the version left is rejected with it.
         to_version: An earlier live version; by default the newest that is not rejected.
+        from_version: The version to leave, where the caller must be sure which.
         timeout_seconds: Longest time for each phase, where it must be staged.
 
     Raises:
-        RefusedError: There is nothing to go back to, or ``to_version`` is not it.
+        RefusedError: There is nothing to go back to, or ``to_version`` is not it, or
+            ``from_version`` is not there to be left.
         ReleaseUnderWayError: A release is being staged on the other colour; abort it first.
     """
+    left, live = record.newest, record.champion
+    if left and live and left != live:
+        asked_for = from_version in (None, left.version) and to_version in (None, live.version)
+        if asked_for:
+            return Change(kind=EventKind.ABORTED, reason=reason, reject=left.version)
+    _require_live(record, from_version)
     live, target = _way_back(record, to_version)
-    if record.phase.under_way and record.phase is not Phase.PROMOTED:
+    if record.phase.under_way and not record.phase.is_live:
         raise _under_way(record)
     held = record.slot(record.idle)
     if held is not None and held.version == target.version:
         return Change(
             kind=EventKind.ROLLED_BACK, reason=reason, to=record.idle, reject=live.version
         )
-    if record.phase is Phase.PROMOTED:
+    if record.phase.is_live:
         raise _under_way(record)
-    return _requested(record, target, by, reason, timeout_seconds, rolls_back=live.version)
-
-
-def step(record: ReleaseRecord, observation: Observation, now: datetime) -> Change | None:
-    """What follows from what the hosts report: the next change, or None while it must wait.
-
-    A silent host is not waited for, and is named in the change. A host that failed says so of
-    the *version* (damaged bytes, a failed load, wrong golden answers): the version is rejected.
-    A host that is merely late ends the release without rejecting anything.
-    """
-    if not record.phase.under_way or record.request is None or not observation.listening:
-        return None
-    failures = _failures(record, observation)
-    if failures:
-        return _fail(record, failures)
-    waiting = _waiting(record, observation)
-    if not waiting:
-        return _advance(record, observation)
-    if _is_late(record, now):
-        return _give_up(record, waiting)
-    return None
-
-
-def apply(record: ReleaseRecord, change: Change, *, number: int, at: datetime) -> ReleaseRecord:
-    """The record after a change.
-
-    Raises:
-        pydantic.ValidationError: The change leads to a record that must never be.
-    """
-    after = _AFTER[change.kind](record, change)
-    rejected = dict(record.rejected)
-    if change.reject is not None:
-        rejected[change.reject] = change.reason
-    fields = {
-        "rejected": rejected,
-        **after,
-        "number": number,
-        "since": at,
-        "verdict": change.reason,
-    }
-    # model_copy would skip the checks that make an impossible record an error.
-    return ReleaseRecord.model_validate({**dict(record), **fields})
-
-
-# --- What each kind of change does to a record -----------------------------------------------
-
-
-def _apply_requested(record: ReleaseRecord, change: Change) -> dict[str, object]:
-    asked = change.request
-    assert asked is not None, "a requested event carries its request"
-    return {
-        "phase": Phase.REQUESTED,
-        "request": asked,
-        asked.colour.value: asked.candidate,
-        "releases": {**record.releases, asked.candidate.version: asked.id},
-    }
-
-
-def _apply_staged(record: ReleaseRecord, change: Change) -> dict[str, object]:
-    return {"phase": Phase.STAGED}
-
-
-def _apply_verified(record: ReleaseRecord, change: Change) -> dict[str, object]:
-    return {"phase": Phase.VERIFIED}
-
-
-def _apply_promoted(record: ReleaseRecord, change: Change) -> dict[str, object]:
-    asked = record.request
-    assert asked is not None, "only a request is promoted"
-    return {
-        "phase": Phase.PROMOTED,
-        "live": asked.colour,
-        "weights": Weights.all_to(asked.colour),
-        "history": (*record.history, asked.candidate)[-HISTORY:],
-    }
-
-
-def _apply_finished(record: ReleaseRecord, change: Change) -> dict[str, object]:
-    return {"phase": Phase.FINISHED}
-
-
-def _apply_aborted(record: ReleaseRecord, change: Change) -> dict[str, object]:
-    # The candidate never took traffic: its memory is given back at once.
-    return {"phase": Phase.ABORTED, record.idle.value: None}
-
-
-def _apply_rolled_back(record: ReleaseRecord, change: Change) -> dict[str, object]:
-    colour = change.to
-    assert colour is not None, "a rolled_back event says where to"
-    # The version left stays loaded: a host may still be moving its route away from it.
-    return {"phase": Phase.ROLLED_BACK, "live": colour, "weights": Weights.all_to(colour)}
-
-
-_AFTER = {
-    EventKind.REQUESTED: _apply_requested,
-    EventKind.STAGED: _apply_staged,
-    EventKind.VERIFIED: _apply_verified,
-    EventKind.PROMOTED: _apply_promoted,
-    EventKind.FINISHED: _apply_finished,
-    EventKind.ABORTED: _apply_aborted,
-    EventKind.ROLLED_BACK: _apply_rolled_back,
-}
-
-
-# --- What hosts report ------------------------------------------------------------------------
-
-
-def _failures(record: ReleaseRecord, observation: Observation) -> dict[str, str]:
-    """Hosts on which the candidate itself failed, before it took traffic."""
-    asked = record.request
-    if asked is None or record.phase is Phase.PROMOTED:
-        return {}
-    version = asked.candidate.version
-    aware = (host for host in observation.listening if _has_read(record, host))
-    slots = ((host.name, host.slot(asked.colour)) for host in aware)
-    return {
-        name: slot.message
-        for name, slot in slots
-        if slot.version == version and slot.state is SlotState.FAILED
-    }
-
-
-def _waiting(record: ReleaseRecord, observation: Observation) -> dict[str, str]:
-    """Hosts that have not done what the phase asks of them, each with what it says."""
-    states = ((host.name, _lacks(record, host)) for host in observation.listening)
-    return {name: lack for name, lack in states if lack is not None}
-
-
-def _lacks(record: ReleaseRecord, host: HostView) -> str | None:
-    asked = record.request
-    assert asked is not None
-    if record.phase is Phase.PROMOTED:
-        return _route_lacks(record, host)
-    if not _has_read(record, host):
-        return "has not read the request yet"
-    slot = host.slot(asked.colour)
-    done = {SlotState.VERIFIED}
-    if record.phase is Phase.REQUESTED:
-        done.add(SlotState.AVAILABLE)
-    if slot.version == asked.candidate.version and slot.state in done:
-        return None
-    return f"{slot.state} of version {slot.version}" + (f": {slot.message}" if slot.message else "")
-
-
-def _has_read(record: ReleaseRecord, host: HostView) -> bool:
-    """Whether a report can be about this release and not about an earlier one of the version."""
-    assert record.request is not None
-    return host.status is not None and host.status.number >= int(record.request.id)
-
-
-def _route_lacks(record: ReleaseRecord, host: HostView) -> str | None:
-    champion = record.champion
-    assert champion is not None
-    route = host.status.route if host.status else None
-    if route and route.weights == record.weights and route.version == champion.version:
-        return None
-    return (route.message if route else "") or "its route has not moved yet"
-
-
-def _advance(record: ReleaseRecord, observation: Observation) -> Change:
-    asked = record.request
-    assert asked is not None
-    version, count = asked.candidate.version, len(observation.listening)
-    everywhere = "on the host" if count == 1 else f"on all {count} hosts"
-    kind, reason = {
-        Phase.REQUESTED: (EventKind.STAGED, f"version {version} is loaded {everywhere}"),
-        Phase.STAGED: (EventKind.VERIFIED, f"golden answers are right {everywhere}"),
-        Phase.VERIFIED: (EventKind.PROMOTED, f"version {version} was verified {everywhere}"),
-        Phase.PROMOTED: (EventKind.FINISHED, f"version {version} answers {everywhere}"),
-    }[record.phase]
-    # The version that a way back leaves is rejected the moment it is no longer live.
-    reject = asked.rolls_back if kind is EventKind.PROMOTED else None
-    if reject is not None:
-        reason = f"rolled back to version {version}: {asked.reason}"
-    return Change(kind=kind, reason=reason, reject=reject, left_out=observation.left_out)
-
-
-def _fail(record: ReleaseRecord, failures: dict[str, str]) -> Change:
-    assert record.request is not None
-    version = record.request.candidate.version
-    return Change(
-        kind=EventKind.ABORTED,
-        reason=f"version {version} failed: {_listed(failures)}",
-        reject=version,
-        failures=failures,
+    return _requested(
+        record,
+        target,
+        by=by,
+        reason=reason,
+        timeout_seconds=timeout_seconds,
+        rolls_back=live.version,
     )
 
 
-def _is_late(record: ReleaseRecord, now: datetime) -> bool:
-    assert record.request is not None and record.since is not None
-    return (now - record.since).total_seconds() > record.request.timeout_seconds
+def answer(record: ReleaseRecord, *, go_on: bool, reason: str) -> Change:
+    """Answer the question that a release asks a person.
 
+    Args:
+        record: The pipeline's record.
+        go_on: Yes; a no ends the release and rejects its version.
+        reason: Why, for the log.
 
-def _give_up(record: ReleaseRecord, waiting: dict[str, str]) -> Change | None:
-    assert record.request is not None
-    limit = record.request.timeout_seconds
-    reason = f"not {_goal(record.phase)} within {limit:g} s: {_listed(waiting)}"
-    if record.phase is not Phase.PROMOTED:
-        return Change(kind=EventKind.ABORTED, reason=reason, failures=waiting)
-    try:
-        return _undo_promotion(record, reason, waiting)
-    except RefusedError:
-        # A first release has nothing to go back to: going on waiting is all that is left.
-        return None
-
-
-def _undo_promotion(record: ReleaseRecord, reason: str, failures: dict[str, str]) -> Change:
-    held = record.slot(record.idle)
-    if held is None or held.version in record.rejected:
+    Raises:
+        RefusedError: Nothing is asked.
+    """
+    asked = record.request
+    if record.question is None or asked is None or not record.phase.under_way:
         raise RefusedError(
-            f"{record.pipeline}: version {record.champion and record.champion.version} is live "
-            "already and nothing was live before it, so there is nothing to go back to."
+            f"{record.pipeline}: no release asks anything (the newest is {record.phase}); look at "
+            "who answered, or why it ended, in the release log."
         )
-    return Change(kind=EventKind.ROLLED_BACK, reason=reason, to=record.idle, failures=failures)
+    if go_on:
+        return Change(kind=EventKind.APPROVED, about=record.question, reason=reason)
+    version = asked.candidate.version
+    return Change(kind=EventKind.ABORTED, reason=f"a person said no: {reason}", reject=version)
 
 
-def _goal(phase: Phase) -> str:
-    return {
-        Phase.REQUESTED: "loaded",
-        Phase.STAGED: "verified",
-        Phase.VERIFIED: "promoted",
-        Phase.PROMOTED: "routed to",
-    }[phase]
+def freeze(record: ReleaseRecord, freeze: Freeze) -> Change:
+    """Hold releases: one that has not moved traffic yet waits, one that has goes on."""
+    return Change(kind=EventKind.FROZEN, freeze=freeze, reason=freeze.reason)
 
 
-def _listed(reports: dict[str, str]) -> str:
-    return "; ".join(f"{host}: {text}" for host, text in sorted(reports.items()))
+def thaw(record: ReleaseRecord, *, reason: str) -> Change:
+    """End a freeze (raises RefusedError where there is none)."""
+    if record.freeze is None:
+        raise RefusedError(f"{record.pipeline}: releases are not frozen.")
+    return Change(kind=EventKind.THAWED, reason=reason)
 
 
 # --- What is refused --------------------------------------------------------------------------
@@ -366,11 +193,12 @@ def _listed(reports: dict[str, str]) -> str:
 def _requested(
     record: ReleaseRecord,
     candidate: Candidate,
+    *,
     by: str,
     reason: str,
     timeout_seconds: float,
-    *,
-    rolls_back: int | None,
+    rollout: Rollout | None = None,
+    rolls_back: int | None = None,
 ) -> Change:
     if record.phase.under_way:
         raise _under_way(record)
@@ -382,6 +210,7 @@ def _requested(
         reason=reason,
         timeout_seconds=timeout_seconds,
         rolls_back=rolls_back,
+        rollout=rollout or Rollout(),
     )
     return Change(kind=EventKind.REQUESTED, reason=reason, request=asked)
 
@@ -402,6 +231,17 @@ def _refuse_rejected(record: ReleaseRecord, version: int) -> None:
             f"{record.rejected[version]}. Retrain with force for a new version.",
             version=version,
             rejected=record.rejected[version],
+        )
+
+
+def _require_live(record: ReleaseRecord, version: int | None) -> None:
+    live = record.champion.version if record.champion else None
+    if version is not None and version != live:
+        raise RefusedError(
+            f"{record.pipeline}: version {version} is not live ({live} is), so there is nothing "
+            "to roll back; look at the release log for who was first.",
+            version=version,
+            live=live,
         )
 
 

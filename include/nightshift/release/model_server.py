@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from nightshift.errors import UnavailableError
-from nightshift.release.envoy import Address
+from nightshift.release.address import Address
 
 _STATUS_SECONDS = 5.0
 _PREDICT_SECONDS = 60.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nightshift.release.record import Colour
 from nightshift.release.status import PipelineStatus, SlotStatus
+from nightshift.release.traffic import Stretch, total
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,11 @@ class Observation:
     def left_out(self) -> tuple[str, ...]:
         """Names of the silent hosts."""
         return tuple(sorted(host.name for host in self.hosts if host.silent))
+
+    def stretches(self, release: str) -> dict[str, Stretch]:
+        """What all hosts saw in a release, a silent one's last report included."""
+        reports = [h.status for h in self.hosts if h.status and h.status.release == release]
+        names = sorted({name for report in reports for name in report.stretches})
+        return {
+            name: total(r.stretches[name] for r in reports if name in r.stretches) for name in names
+        }

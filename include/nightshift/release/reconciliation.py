@@ -8,7 +8,7 @@ from nightshift.release import machine
 from nightshift.release.event import Change
 from nightshift.release.log import ReleaseLog
 from nightshift.release.memory import PendingRollback
-from nightshift.release.record import Phase, ReleaseRecord
+from nightshift.release.record import ReleaseRecord
 
 _log = logging.getLogger(__name__)
 
@@ -29,16 +29,20 @@ def reconcile_rollback(log: ReleaseLog, rollback: PendingRollback, host: str) ->
     by = f"{rollback.by} on {host}"
 
     def abort(record: ReleaseRecord) -> Change | None:
-        staging = record.phase.under_way and record.phase is not Phase.PROMOTED
-        if not staging or not _still_live(record, rollback):
+        staging = record.phase.under_way and not record.phase.is_live
+        if not staging or not _is_champion(record, rollback):
             return None
         return machine.abort(record, reason=f"aborted for a roll-back: {rollback.reason}")
 
     def roll_back(record: ReleaseRecord) -> Change | None:
-        if not _still_live(record, rollback):
+        if not _is_there_to_leave(record, rollback):
             return None
         return machine.roll_back(
-            record, by=by, reason=rollback.reason, to_version=rollback.to_version
+            record,
+            by=by,
+            reason=rollback.reason,
+            to_version=rollback.to_version,
+            from_version=rollback.from_version,
         )
 
     log.change(abort, by=by)
@@ -50,5 +54,9 @@ def reconcile_rollback(log: ReleaseLog, rollback: PendingRollback, host: str) ->
     return log.record()
 
 
-def _still_live(record: ReleaseRecord, rollback: PendingRollback) -> bool:
+def _is_champion(record: ReleaseRecord, rollback: PendingRollback) -> bool:
     return record.champion is not None and record.champion.version == rollback.from_version
+
+
+def _is_there_to_leave(record: ReleaseRecord, rollback: PendingRollback) -> bool:
+    return record.newest is not None and record.newest.version == rollback.from_version

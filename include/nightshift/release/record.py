@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from nightshift.definition.rollout import Rollout
 from nightshift.release.candidate import Candidate
 
 HISTORY = 10
@@ -40,8 +41,14 @@ class Phase(StrEnum):
     """Every host has loaded it; golden requests are under way."""
     VERIFIED = "verified"
     """On every host its golden answers equal the trained model's."""
+    SHADOW = "shadow"
+    """It answers a sample of the live requests too; clients see none of its answers."""
+    CANARY = "canary"
+    """It takes a share of the traffic, step by step; the version before is still the live one."""
     PROMOTED = "promoted"
     """The candidate is live in the record; hosts move their routes."""
+    BAKING = "baking"
+    """It takes all traffic and is watched; the version before is one change of routes away."""
     FINISHED = "finished"
     """Every host routes to it. The version before stays loaded."""
     ABORTED = "aborted"
@@ -52,7 +59,30 @@ class Phase(StrEnum):
     @property
     def under_way(self) -> bool:
         """Whether a release is between its request and its end."""
-        return self in (Phase.REQUESTED, Phase.STAGED, Phase.VERIFIED, Phase.PROMOTED)
+        return self in _UNDER_WAY
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the release under way is of the live version."""
+        return self in (Phase.PROMOTED, Phase.BAKING)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the phase ends by what requests showed."""
+        return self in (Phase.SHADOW, Phase.CANARY, Phase.BAKING)
+
+
+_UNDER_WAY = frozenset(
+    {
+        Phase.REQUESTED,
+        Phase.STAGED,
+        Phase.VERIFIED,
+        Phase.SHADOW,
+        Phase.CANARY,
+        Phase.PROMOTED,
+        Phase.BAKING,
+    }
+)
 
 
 class Weights(BaseModel):
@@ -68,9 +98,34 @@ class Weights(BaseModel):
         """Everything to one colour."""
         return cls(blue=100, green=0) if colour is Colour.BLUE else cls(blue=0, green=100)
 
+    @classmethod
+    def split(cls, colour: Colour, share: int) -> Weights:
+        """A share to one colour, the rest to the other."""
+        return cls(**{colour.value: share, colour.other.value: 100 - share})
+
     def of(self, colour: Colour) -> int:
         """One colour's share."""
         return self.blue if colour is Colour.BLUE else self.green
+
+
+class Freeze(BaseModel):
+    """No release begins to move traffic before a moment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    until: datetime
+    """UTC."""
+    by: str
+    reason: str
+
+
+class About(StrEnum):
+    """What a person is asked during a release."""
+
+    QUIET = "quiet"
+    """Whether to go on though requests are too few to judge by."""
+    PROMOTION = "promotion"
+    """Whether all traffic may go to the new version."""
 
 
 class Request(BaseModel):
@@ -88,6 +143,8 @@ class Request(BaseModel):
     """Longest time for each phase that waits for hosts."""
     rolls_back: int | None = None
     """The live version to leave for good once the candidate is live, if this is a way back."""
+    rollout: Rollout = Rollout()
+    """How it goes live."""
 
 
 class ReleaseRecord(BaseModel):
@@ -108,6 +165,16 @@ class ReleaseRecord(BaseModel):
     weights: Weights = Weights()
     request: Request | None = None
     """The newest release, under way or ended."""
+    step: int = 0
+    """In phase canary: the step of the rollout, from 0."""
+    question: About | None = None
+    """What a person is being asked; the release waits for the answer."""
+    asked_at: datetime | None = None
+    """When a person was last asked (UTC)."""
+    approved: frozenset[About] = frozenset()
+    """What a person agreed to in the newest release."""
+    freeze: Freeze | None = None
+    """Holds releases before they move traffic; never a way back."""
     verdict: str = ""
     """Why the record is in its phase, in a sentence for a person."""
     rejected: dict[int, str] = {}
@@ -131,10 +198,20 @@ class ReleaseRecord(BaseModel):
             raise ValueError(f"weights {self.weights} do not sum to 100")
         if champion.version in self.rejected:
             raise ValueError(f"version {champion.version} is live and rejected")
+        if self.weights.of(self.live.other) and self.phase is not Phase.CANARY:
+            raise ValueError(f"{self.live.other} takes traffic and is neither live nor a canary")
         for colour in Colour:
-            if self.weights.of(colour) and self.slot(colour) is None:
+            held = self.slot(colour)
+            if self.weights.of(colour) and held is None:
                 raise ValueError(f"{colour} takes traffic and holds nothing")
+            if self.weights.of(colour) and held and held.version in self.rejected:
+                raise ValueError(f"{colour} takes traffic with version {held.version}: rejected")
         return self
+
+    @property
+    def colours(self) -> tuple[Colour, ...]:
+        """The colours that take traffic."""
+        return tuple(colour for colour in Colour if self.weights.of(colour))
 
     def slot(self, colour: Colour) -> Candidate | None:
         """What a colour holds, or is about to hold once its hosts have loaded it."""
@@ -146,9 +223,22 @@ class ReleaseRecord(BaseModel):
         return self.live.other if self.live else Colour.BLUE
 
     @property
+    def stretch(self) -> str | None:
+        """Name of the time over which requests are counted now; None outside such phases."""
+        if not self.phase.is_judged:
+            return None
+        return f"{self.phase}-{self.step + 1}" if self.phase is Phase.CANARY else str(self.phase)
+
+    @property
     def champion(self) -> Candidate | None:
         """The live version."""
         return self.slot(self.live) if self.live else None
+
+    @property
+    def newest(self) -> Candidate | None:
+        """The newest version that clients' requests reach: what a way back leaves."""
+        exposed = self.phase in (Phase.SHADOW, Phase.CANARY) and self.request is not None
+        return self.request.candidate if exposed and self.request else self.champion
 
     @property
     def previous(self) -> Candidate | None:

@@ -111,7 +111,9 @@ def rollback(
     to_version: int | None = None,
     from_version: int | None = None,
 ) -> RollbackState:
-    """Leave the live version for an earlier one; a release being staged is aborted first.
+    """Leave the newest version that has traffic for an earlier one.
+
+    A release that is being staged, and has no traffic yet, is aborted first.
 
     Args:
         bucket: Bucket of the release log.
@@ -129,10 +131,12 @@ def rollback(
     left: list[int] = []
 
     def decide(record: ReleaseRecord) -> Change:
-        if record.champion is not None:
-            left.append(record.champion.version)
-        _require_live(record, from_version)
-        return machine.roll_back(record, by=by, reason=reason, to_version=to_version)
+        change = machine.roll_back(
+            record, by=by, reason=reason, to_version=to_version, from_version=from_version
+        )
+        assert record.newest is not None
+        left.append(record.newest.version)
+        return change
 
     while True:
         try:
@@ -182,16 +186,11 @@ def hosts(bucket: Bucket) -> tuple[HostStatus, ...]:
 
 def applied_on(bucket: Bucket, release_record: ReleaseRecord) -> dict[str, bool]:
     """Which hosts, of those heard of lately, route as the record says."""
-    now, champion = datetime.now(UTC), release_record.champion
-    routes = {
-        host.host: host.pipelines[release_record.pipeline].route
+    now = datetime.now(UTC)
+    return {
+        host.host: host.pipelines[release_record.pipeline].route.follows(release_record)
         for host in read_statuses(bucket)
         if now - host.at < _HEARD_OF and release_record.pipeline in host.pipelines
-    }
-    return {
-        name: route.weights == release_record.weights
-        and route.version == (champion.version if champion else None)
-        for name, route in routes.items()
     }
 
 
@@ -210,17 +209,6 @@ def _abort_if_under_way(log: ReleaseLog, by: str, reason: str) -> None:
         return machine.abort(record, reason=reason) if record.phase.under_way else None
 
     log.change(decide, by=by)
-
-
-def _require_live(record: ReleaseRecord, version: int | None) -> None:
-    live = record.champion.version if record.champion else None
-    if version is not None and version != live:
-        raise RefusedError(
-            f"{record.pipeline}: version {version} is not live ({live} is), so there is nothing "
-            "to roll back; look at the release log for who was first.",
-            version=version,
-            live=live,
-        )
 
 
 def _rolled_back(event: Event, left: int) -> RollbackState:

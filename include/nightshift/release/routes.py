@@ -55,11 +55,15 @@ class PipelineRoute(BaseModel):
     blue: int | None = None
     green: int | None = None
     """The version that each colour with traffic holds."""
+    sticky_header: str = ""
+    """Requests with the same value of this header go to the same colour."""
 
     @classmethod
     def wanted_by(cls, record: ReleaseRecord) -> PipelineRoute:
         """The route that a record asks for."""
-        route = cls(pipeline=record.pipeline, weights=record.weights)
+        splits = record.request is not None and len(record.colours) > 1
+        sticky = record.request.rollout.sticky_header if record.request and splits else ""
+        route = cls(pipeline=record.pipeline, weights=record.weights, sticky_header=sticky)
         versions = {
             colour.value: slot.version
             for colour in route.colours
@@ -76,17 +80,13 @@ class PipelineRoute(BaseModel):
         """The version that a colour answers with; None where it takes no traffic."""
         return self.blue if colour is Colour.BLUE else self.green
 
-    @property
-    def main_version(self) -> int | None:
-        """The version on the colour with the most weight."""
-        if not self.colours:
-            return None
-        return self.version(max(self.colours, key=self.weights.of))
 
+def cluster(pipeline: str, colour: Colour, protocol: str) -> str:
+    """Name of a pipeline's Envoy cluster on a colour; ``protocol`` is ``rest`` or ``grpc``.
 
-def cluster(colour: Colour, protocol: str) -> str:
-    """Name of a colour's Envoy cluster; ``protocol`` is ``rest`` or ``grpc``."""
-    return f"{colour}-{protocol}"
+    The servers are the same for every pipeline; clusters of their own give each its own metrics.
+    """
+    return f"{pipeline}-{colour}-{protocol}"
 
 
 def render_routes(routes: Sequence[PipelineRoute]) -> str:
@@ -178,10 +178,12 @@ def _forward(route: PipelineRoute, protocol: str) -> dict[str, Any] | None:
         "route": {
             "timeout": _TIMEOUT,
             "retry_policy": _RETRY,
+            **_sticky(route),
             "weighted_clusters": {
+                **({"use_hash_policy": True} if route.sticky_header else {}),
                 "clusters": [
                     {
-                        "name": cluster(colour, protocol),
+                        "name": cluster(route.pipeline, colour, protocol),
                         "weight": route.weights.of(colour),
                         "response_headers_to_add": [
                             _set(COLOUR_HEADER, colour.value),
@@ -189,10 +191,17 @@ def _forward(route: PipelineRoute, protocol: str) -> dict[str, Any] | None:
                         ],
                     }
                     for colour in route.colours
-                ]
+                ],
             },
         }
     }
+
+
+def _sticky(route: PipelineRoute) -> dict[str, Any]:
+    if not route.sticky_header:
+        return {}
+    # A request without the header has no hash: Envoy then decides by chance.
+    return {"hash_policy": [{"header": {"header_name": route.sticky_header}}]}
 
 
 def _not_released(route: PipelineRoute) -> str:

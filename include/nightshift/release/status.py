@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nightshift.release.record import Colour, Weights
+from nightshift.release.record import Colour, ReleaseRecord, Weights
+from nightshift.release.traffic import Stretch
 from nightshift.storage.s3 import AbsentError, Bucket
 
 PREFIX = "serving/hosts/"
@@ -42,10 +43,24 @@ class RouteStatus(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     weights: Weights = Weights()
-    version: int | None = None
-    """The version on the colour with the most weight."""
+    blue: int | None = None
+    green: int | None = None
+    """The version that each colour answers with; None where it takes no traffic."""
     message: str = ""
     """Why the route is not yet what the record says."""
+    lacking_seconds: float = 0.0
+    """For how long it has not been; 0 while it is."""
+
+    def version(self, colour: Colour) -> int | None:
+        """The version that a colour answers with."""
+        return self.blue if colour is Colour.BLUE else self.green
+
+    def follows(self, record: ReleaseRecord) -> bool:
+        """Whether requests go where the record says."""
+        held = [(colour, record.slot(colour)) for colour in record.colours]
+        return self.weights == record.weights and all(
+            slot is not None and self.version(colour) == slot.version for colour, slot in held
+        )
 
 
 class PipelineStatus(BaseModel):
@@ -58,6 +73,12 @@ class PipelineStatus(BaseModel):
     blue: SlotStatus = SlotStatus()
     green: SlotStatus = SlotStatus()
     route: RouteStatus = RouteStatus()
+    release: str = ""
+    """The release that :attr:`stretches` were counted in."""
+    stretches: dict[str, Stretch] = {}
+    """What requests showed on this host, by :attr:`ReleaseRecord.stretch`."""
+    metrics_silent_seconds: float = 0.0
+    """For how long Envoy's metrics could not be read; 0 while they can."""
 
     def slot(self, colour: Colour) -> SlotStatus:
         """One colour's state."""

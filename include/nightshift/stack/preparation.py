@@ -8,8 +8,8 @@ import secrets
 import subprocess
 
 from nightshift.errors import UnavailableError
-from nightshift.release.envoy import Address, EnvoyLayout, Upstream, write_files
-from nightshift.release.record import Colour
+from nightshift.release.address import Address
+from nightshift.release.envoy import EnvoyLayout, write_files
 from nightshift.stack.airflow_api import AirflowApi
 from nightshift.stack.buckets import make_buckets
 from nightshift.stack.environment import (
@@ -63,7 +63,7 @@ def _write_logins(settings: StackSettings) -> None:
 
 
 def envoy_layout(settings: StackSettings) -> EnvoyLayout:
-    """Where Envoy listens and what stands behind it."""
+    """Where Envoy listens."""
     ports = settings.ports
 
     def local(port: int) -> Address:
@@ -73,10 +73,6 @@ def envoy_layout(settings: StackSettings) -> EnvoyLayout:
         rest=local(ports.serving_rest),
         grpc=local(ports.serving_grpc),
         admin=local(ports.envoy_admin),
-        upstreams={
-            Colour.BLUE: Upstream(local(ports.blue_rest), local(ports.blue_grpc)),
-            Colour.GREEN: Upstream(local(ports.green_rest), local(ports.green_grpc)),
-        },
         folder=settings.data / "envoy",
     )
 

@@ -18,7 +18,7 @@ from nightshift.data.sources import fashion
 from nightshift.errors import ErrorKind
 from nightshift.evaluation.metrics import accuracy, log_loss
 from nightshift.evaluation.result import Evaluation
-from nightshift.release.envoy import Address
+from nightshift.release.address import Address
 from nightshift.release.golden import Golden, check_golden
 from nightshift.release.model_server import ModelServer, ServedState
 from nightshift.steps.contract import StepResult

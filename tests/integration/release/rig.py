@@ -19,8 +19,9 @@ from nightshift.artifacts.keys import digest
 from nightshift.artifacts.manifest import ArtifactRef, Manifest
 from nightshift.artifacts.store import ArtifactStore, new_attempt
 from nightshift.release import requests
+from nightshift.release.address import Address, Upstream
 from nightshift.release.candidate import Candidate
-from nightshift.release.envoy import Address, EnvoyLayout, Upstream, write_files
+from nightshift.release.envoy import EnvoyLayout, write_files
 from nightshift.release.layout import HostLayout
 from nightshift.release.model_config import render_config
 from nightshift.release.record import Colour
@@ -45,11 +46,11 @@ class Machine:
             rest=Address(HOST, free_port()),
             grpc=Address(HOST, free_port()),
             admin=Address(HOST, free_port()),
-            upstreams={
-                c: Upstream(Address(HOST, free_port()), Address(HOST, free_port())) for c in Colour
-            },
             folder=folder / "envoy",
         )
+        self.upstreams = {
+            c: Upstream(Address(HOST, free_port()), Address(HOST, free_port())) for c in Colour
+        }
         self.models = folder / "models"
         self.servers = {colour: self._server(colour) for colour in Colour}
         bootstrap = write_files(self.layout, self.layout.folder)
@@ -61,7 +62,7 @@ class Machine:
         config = folders.config_file(colour)
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(render_config({}))
-        upstream = self.layout.upstreams[colour]
+        upstream = self.upstreams[colour]
         return ServerProcess(
             [
                 python_of(Runtime.ML),
@@ -86,7 +87,7 @@ class Machine:
             lambda: answers(f"http://{self.layout.admin}/ready"), seconds=30, what="Envoy is ready"
         )
         for colour, server in self.servers.items():
-            address = self.layout.upstreams[colour].rest
+            address = self.upstreams[colour].rest
             server.wait_for(partial(_listens, address), seconds=120, what=f"{colour} listens")
 
     def stop(self) -> None:
@@ -129,7 +130,8 @@ class Rig:
                 f"--state-dir={folder / 'state'}",
                 f"--envoy-dir={layout.folder}",
                 f"--envoy-admin={layout.admin}",
-                *(f"--{c}-rest={layout.upstreams[c].rest}" for c in Colour),
+                *(f"--{c}-rest={machine.upstreams[c].rest}" for c in Colour),
+                *(f"--{c}-grpc={machine.upstreams[c].grpc}" for c in Colour),
                 f"--port={self.agent_port}",
                 f"--token-file={token}",
                 "--poll-seconds=0.2",

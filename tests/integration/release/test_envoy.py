@@ -13,7 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from nightshift.release.envoy import Address, EnvoyLayout, Upstream, write_files
+from nightshift.release.address import Address, Upstream
+from nightshift.release.clusters import CLUSTERS_FILE, render_clusters
+from nightshift.release.envoy import EnvoyLayout, write_files
 from nightshift.release.files import write_atomically
 from nightshift.release.record import Colour, Weights
 from nightshift.release.routes import ROUTES_FILE, PipelineRoute, render_routes
@@ -88,10 +90,12 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
         rest=Address(HOST, free_port()),
         grpc=Address(HOST, free_port()),
         admin=Address(HOST, free_port()),
-        upstreams={c: Upstream(s.address, s.address) for c, s in servers.items()},
         folder=folder / "config",
     )
     bootstrap = write_files(layout, layout.folder)
+    upstreams = {c: Upstream(s.address, s.address) for c, s in servers.items()}
+    clusters = render_clusters(["flights", "boats"], upstreams)
+    write_atomically(layout.folder / CLUSTERS_FILE, clusters)
     command: list[str | Path] = [tool("envoy"), "-c", bootstrap, "--use-dynamic-base-id"]
     with ServerProcess(command, folder / "envoy.log") as envoy:
         ready = f"http://{layout.admin}/ready"

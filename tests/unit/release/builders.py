@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 from nightshift.artifacts.manifest import ArtifactRef
-from nightshift.release import machine
+from nightshift.release import machine, progress, projection
 from nightshift.release.candidate import Candidate
 from nightshift.release.event import Change
 from nightshift.release.observation import HostView, Observation
@@ -27,7 +27,7 @@ def candidate(version: int, night: date | None = None) -> Candidate:
 def follow(record: ReleaseRecord, change: Change, *, seconds: float = 0.0) -> ReleaseRecord:
     """The record after a change made ``seconds`` after :data:`START`."""
     at = START + timedelta(seconds=seconds)
-    return machine.apply(record, change, number=record.number + 1, at=at)
+    return projection.apply(record, change, number=record.number + 1, at=at)
 
 
 def asked(record: ReleaseRecord, version: int) -> ReleaseRecord:
@@ -57,7 +57,6 @@ def host(
             message=message,
         )
 
-    live = record.champion if routed else None
     return HostView(
         name,
         silent,
@@ -67,7 +66,7 @@ def host(
             green=slot(Colour.GREEN),
             route=RouteStatus(
                 weights=record.weights if routed else Weights(),
-                version=live.version if live else None,
+                **{c.value: slot(c).version for c in record.colours if routed},
             ),
         ),
     )
@@ -80,7 +79,7 @@ def seen(*hosts: HostView) -> Observation:
 
 def stepped(record: ReleaseRecord, *, seconds: float = 1.0) -> ReleaseRecord:
     """The record once one obedient host has done everything that is asked of it."""
-    while change := machine.step(record, seen(host(record)), START + timedelta(seconds=seconds)):
+    while change := progress.step(record, seen(host(record)), START + timedelta(seconds=seconds)):
         record = follow(record, change, seconds=seconds)
     return record
 

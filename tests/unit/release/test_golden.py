@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nightshift.errors import UnavailableError
-from nightshift.release.envoy import Address
+from nightshift.release.address import Address
 from nightshift.release.golden import Golden, check_golden
 from nightshift.release.model_server import ModelServer
 

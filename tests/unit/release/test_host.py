@@ -17,9 +17,9 @@ import pytest
 
 from nightshift.artifacts.store import ArtifactStore
 from nightshift.errors import RefusedError
-from nightshift.release import machine
+from nightshift.release import machine, progress
+from nightshift.release.address import Address, Upstream
 from nightshift.release.edge import Edge
-from nightshift.release.envoy import Address
 from nightshift.release.golden import Golden
 from nightshift.release.host import Host
 from nightshift.release.layout import HostLayout
@@ -101,7 +101,11 @@ class OneHost:
         return Host(
             layout=self.layout,
             memory=HostMemory(self.layout.state),
-            edge=Edge(self.layout, self.envoy.address),
+            edge=Edge(
+                self.layout,
+                self.envoy.address,
+                {c: Upstream(s.http.address, s.http.address) for c, s in self.serving.items()},
+            ),
             servers={c: ModelServer(s.http.address) for c, s in self.serving.items()},
             store=ArtifactStore(Bucket("nowhere")),
             on_change=lambda: None,
@@ -111,7 +115,7 @@ class OneHost:
         """Colour and version that the route file sends everything to."""
         text = json.dumps(self._routes())
         found = re.search(
-            r'"name": "(blue|green)-rest".*?"x-nightshift-version", "value": "(\d+)"', text
+            r'"name": "flights-(blue|green)-rest".*?"x-nightshift-version", "value": "(\d+)"', text
         )
         return (Colour(found[1]), int(found[2])) if found else None
 
@@ -157,7 +161,7 @@ def promoted(record: ReleaseRecord, version: int) -> ReleaseRecord:
     """The record in which a version has just become live."""
     record = asked(record, version)
     while record.phase is not Phase.PROMOTED:
-        change = machine.step(record, seen(host(record)), record.since)  # type: ignore[arg-type]
+        change = progress.step(record, seen(host(record)), record.since)  # type: ignore[arg-type]
         assert change is not None
         record = follow(record, change)
     return record

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from nightshift.errors import RefusedError
-from nightshift.release import machine
+from nightshift.release import machine, progress
 from nightshift.release.event import Change, EventKind
 from nightshift.release.machine import ReleaseUnderWayError
 from nightshift.release.record import Colour, Phase, ReleaseRecord, Weights
@@ -52,7 +52,7 @@ def test_staging_touches_neither_the_live_colour_nor_the_weights() -> None:
 
 def test_a_release_passes_every_phase_in_order() -> None:
     record, phases = asked(released(1), 2), [Phase.REQUESTED]
-    while change := machine.step(record, seen(host(record)), later(1)):
+    while change := progress.step(record, seen(host(record)), later(1)):
         record = follow(record, change)
         phases.append(record.phase)
     assert phases == [
@@ -67,39 +67,39 @@ def test_a_release_passes_every_phase_in_order() -> None:
 @pytest.mark.parametrize("state", [SlotState.EMPTY, SlotState.PULLING, SlotState.LOADING], ids=str)
 def test_nothing_moves_before_the_candidate_is_loaded(state: SlotState) -> None:
     record = asked(released(1), 2)
-    assert machine.step(record, seen(host(record, state=state)), later(1)) is None
+    assert progress.step(record, seen(host(record, state=state)), later(1)) is None
 
 
 def test_a_loaded_candidate_is_staged_and_not_promoted_before_it_is_verified() -> None:
     record = asked(released(1), 2)
-    change = machine.step(record, seen(host(record, state=SlotState.AVAILABLE)), later(1))
+    change = progress.step(record, seen(host(record, state=SlotState.AVAILABLE)), later(1))
     assert change is not None and change.kind is EventKind.STAGED
     record = follow(record, change)
-    assert machine.step(record, seen(host(record, state=SlotState.AVAILABLE)), later(1)) is None
+    assert progress.step(record, seen(host(record, state=SlotState.AVAILABLE)), later(1)) is None
 
 
 def test_every_listening_host_is_waited_for() -> None:
     record = asked(released(1), 2)
     hosts = [host(record, name="a"), host(record, name="b", state=SlotState.LOADING)]
-    assert machine.step(record, seen(*hosts), later(1)) is None
+    assert progress.step(record, seen(*hosts), later(1)) is None
 
 
 def test_a_silent_host_is_named_and_left_out() -> None:
     record = asked(released(1), 2)
     gone = host(record, name="b", state=SlotState.LOADING, silent=True)
-    change = machine.step(record, seen(host(record, name="a"), gone), later(1))
+    change = progress.step(record, seen(host(record, name="a"), gone), later(1))
     assert change is not None and change.left_out == ("b",)
 
 
 def test_no_host_at_all_moves_nothing() -> None:
     record = asked(released(1), 2)
-    assert machine.step(record, seen(), later(10_000)) is None
+    assert progress.step(record, seen(), later(10_000)) is None
 
 
 def test_a_failed_candidate_is_rejected_with_the_host_and_its_words() -> None:
     record = asked(released(1), 2)
     broken = host(record, name="a", state=SlotState.FAILED, message="digest of model.pb differs")
-    change = machine.step(record, seen(broken, host(record, name="b")), later(1))
+    change = progress.step(record, seen(broken, host(record, name="b")), later(1))
     assert change is not None
     after = follow(record, change)
     assert after.phase is Phase.ABORTED and after.champion == candidate(1)
@@ -110,14 +110,14 @@ def test_a_failed_candidate_is_rejected_with_the_host_and_its_words() -> None:
 def test_a_failed_report_about_another_version_condemns_nobody() -> None:
     record = asked(released(1), 2)
     stale = host(released(1), state=SlotState.FAILED, message="of version 1")
-    assert machine.step(record, seen(stale), later(1)) is None
+    assert progress.step(record, seen(stale), later(1)) is None
 
 
 def test_a_late_host_ends_the_release_without_rejecting_the_version() -> None:
     record = asked(released(1), 2)
     slow = host(record, state=SlotState.PULLING, message="the object store does not answer")
-    assert machine.step(record, seen(slow), later(120)) is None
-    change = machine.step(record, seen(slow), later(121))
+    assert progress.step(record, seen(slow), later(120)) is None
+    change = progress.step(record, seen(slow), later(121))
     assert change is not None
     after = follow(record, change)
     assert after.phase is Phase.ABORTED and after.rejected == {}
@@ -128,12 +128,12 @@ def test_a_late_host_ends_the_release_without_rejecting_the_version() -> None:
 def test_a_promotion_that_a_host_does_not_follow_is_rolled_back() -> None:
     record = asked(released(1), 2)
     while record.phase is not Phase.PROMOTED:
-        change = machine.step(record, seen(host(record)), later(1))
+        change = progress.step(record, seen(host(record)), later(1))
         assert change is not None
         record = follow(record, change)
     stuck = host(record, routed=False)
-    assert machine.step(record, seen(stuck), later(2)) is None
-    change = machine.step(record, seen(stuck), later(121))
+    assert progress.step(record, seen(stuck), later(2)) is None
+    change = progress.step(record, seen(stuck), later(121))
     assert change is not None
     after = follow(record, change)
     assert after.phase is Phase.ROLLED_BACK and after.champion == candidate(1)
@@ -143,10 +143,10 @@ def test_a_promotion_that_a_host_does_not_follow_is_rolled_back() -> None:
 def test_a_first_promotion_has_no_way_back_and_goes_on_waiting() -> None:
     record = asked(EMPTY, 1)
     while record.phase is not Phase.PROMOTED:
-        change = machine.step(record, seen(host(record)), later(1))
+        change = progress.step(record, seen(host(record)), later(1))
         assert change is not None
         record = follow(record, change)
-    assert machine.step(record, seen(host(record, routed=False)), later(10_000)) is None
+    assert progress.step(record, seen(host(record, routed=False)), later(10_000)) is None
 
 
 def test_an_older_night_needs_an_override() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from nightshift.errors import NightshiftError
-from nightshift.release import machine
+from nightshift.release import machine, progress
 from nightshift.release.event import Change, Event
 from nightshift.release.log import fold
 from nightshift.release.observation import HostView
@@ -117,7 +117,7 @@ class Releases(RuleBasedStateMachine):
 
     def _look(self, record: ReleaseRecord) -> bool:
         views = [HostView(name, name in self.silent, self.hosts[name]) for name in HOSTS]
-        change = machine.step(record, seen(*views), START + timedelta(seconds=self.seconds))
+        change = progress.step(record, seen(*views), START + timedelta(seconds=self.seconds))
         return change is not None and self.write(change, record.number + 1)
 
     @precondition(lambda self: self.record.live is not None)

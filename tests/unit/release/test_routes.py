@@ -7,7 +7,7 @@ import json
 import pytest
 
 from nightshift.release import machine
-from nightshift.release.envoy import Address
+from nightshift.release.address import Address
 from nightshift.release.record import Colour, ReleaseRecord, Weights
 from nightshift.release.routes import PipelineRoute, render_routes, version_of
 from tests.unit.release.builders import asked, follow, released
@@ -31,7 +31,7 @@ def test_staging_leaves_the_route_as_it_is() -> None:
 
 def test_before_the_first_release_no_colour_takes_traffic() -> None:
     route = PipelineRoute.wanted_by(ReleaseRecord(pipeline="flights"))
-    assert route.colours == () and route.main_version is None
+    assert route.colours == ()
     assert "no version of flights is released yet" in render_routes([route])
 
 
@@ -48,10 +48,9 @@ def test_the_version_changes_with_the_routes_and_only_with_them() -> None:
 
 def test_shares_of_both_colours_are_rendered() -> None:
     route = PipelineRoute(pipeline="flights", weights=Weights(blue=95, green=5), blue=1, green=2)
-    assert route.main_version == 1
     text = json.dumps(json.loads(render_routes([route])))
-    assert '"name": "blue-rest", "weight": 95' in text
-    assert '"name": "green-grpc", "weight": 5' in text
+    assert '"name": "flights-blue-rest", "weight": 95' in text
+    assert '"name": "flights-green-grpc", "weight": 5' in text
 
 
 @pytest.mark.parametrize("text", ["host", ":80", "host:", "host:port", ""])

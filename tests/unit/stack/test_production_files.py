@@ -161,7 +161,7 @@ def test_the_agent_is_told_the_same(compose: dict[str, Any], settings: StackSett
     # In containers the model servers see the agent's folder under another name.
     assert set(there) - set(local) == {"NIGHTSHIFT_AGENT_SERVED_MODELS_DIR"}
     assert set(local) <= set(there)
-    for name in ("BLUE_REST", "GREEN_REST", "PORT", "ENVOY_ADMIN"):
+    for name in ("BLUE_REST", "BLUE_GRPC", "GREEN_REST", "GREEN_GRPC", "PORT", "ENVOY_ADMIN"):
         variable = f"NIGHTSHIFT_AGENT_{name}"
         assert there[variable].split(":")[-1] == local[variable].split(":")[-1]
 
