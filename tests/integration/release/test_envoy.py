@@ -60,10 +60,13 @@ class Edge:
 
     layout: EnvoyLayout
     folder: Path
+    upstreams: dict[Colour, Upstream]
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=5))
 
     def route(self, *routes: PipelineRoute) -> None:
         text = render_routes(routes)
+        clusters = render_clusters([route.pipeline for route in routes], self.upstreams)
+        write_atomically(self.folder / CLUSTERS_FILE, clusters)
         write_atomically(self.folder / ROUTES_FILE, text)
         wait_until(
             lambda: json.loads(text)["version_info"] in self.dump(), seconds=5, what="routes"
@@ -94,13 +97,11 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     )
     bootstrap = write_files(layout, layout.folder)
     upstreams = {c: Upstream(s.address, s.address) for c, s in servers.items()}
-    clusters = render_clusters(["flights", "boats"], upstreams)
-    write_atomically(layout.folder / CLUSTERS_FILE, clusters)
     command: list[str | Path] = [tool("envoy"), "-c", bootstrap, "--use-dynamic-base-id"]
     with ServerProcess(command, folder / "envoy.log") as envoy:
         ready = f"http://{layout.admin}/ready"
         envoy.wait_for(lambda: answers(ready), seconds=20, what="Envoy is ready")
-        yield Edge(layout, layout.folder)
+        yield Edge(layout, layout.folder, upstreams)
     for server in servers.values():
         server.close()
 
