@@ -22,21 +22,25 @@ from nightshift.release.agent_flags import AgentFlags, parse_flags
 from nightshift.release.aliases import AliasMirror
 from nightshift.release.controller import Controller
 from nightshift.release.edge import Edge
+from nightshift.release.edge_metrics import EdgeMetrics, EnvoyMetrics, PrometheusMetrics
 from nightshift.release.event import Event
 from nightshift.release.host import Host
 from nightshift.release.lease import Lease
 from nightshift.release.local_api import serve_local_api
 from nightshift.release.log import ReleaseLog, pipelines
 from nightshift.release.memory import HostMemory, PendingRollback
+from nightshift.release.meter import Meter
 from nightshift.release.model_server import ModelServer
 from nightshift.release.placement import clear_incoming
 from nightshift.release.reconciliation import reconcile_rollback
 from nightshift.release.status import HostStatus, PipelineStatus, write_status
+from nightshift.release.traffic import Stretch
 from nightshift.storage.s3 import artifact_bucket
 
 _log = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 2.0
+_METER_SECONDS = 1.0
 _GIVE_BACK_SECONDS = 2.0
 
 
@@ -64,6 +68,7 @@ class Agent:
             store=ArtifactStore(self._bucket),
             on_change=self._work.set,
         )
+        self._meter = Meter(_edge_metrics(flags), flags.layout.state / "traffic")
         self._logs: dict[str, ReleaseLog] = {}
         self._beat = 0
         self._lease = Lease(self._bucket, f"{flags.host}-{uuid.uuid4().hex[:8]}", flags.lease_ttl)
@@ -89,6 +94,7 @@ class Agent:
         loops = [
             self._loop("log", self._read_log, self._look, self.flags.poll),
             self._loop("report", self._report_status, self._report, _BEAT_SECONDS),
+            self._loop("meter", self._count, None, _METER_SECONDS),
             self._loop("controller", self._control, None, self.flags.poll),
         ]
         if self._aliases:
@@ -170,7 +176,26 @@ class Agent:
         write_status(self._bucket, status)
 
     def _pipelines(self) -> dict[str, PipelineStatus]:
-        return self._host.statuses()
+        return {name: self._metered(name, s) for name, s in self._host.statuses().items()}
+
+    def _metered(self, pipeline: str, status: PipelineStatus) -> PipelineStatus:
+        metered = self._meter.of(pipeline)
+        if metered is None:
+            return status
+        stretches = {name: Stretch(traffic=t) for name, t in metered.stretches.items()}
+        return status.model_copy(
+            update={
+                "release": metered.release,
+                "stretches": stretches,
+                "metrics_silent_seconds": self._meter.silent_seconds,
+            }
+        )
+
+    def _count(self) -> None:
+        records = self._host.records().values()
+        self._meter.look(records)
+        if any(record.stretch for record in records):
+            self._report.set()
 
     def _control(self) -> None:
         records = self._controller.tick()
@@ -214,6 +239,12 @@ class Agent:
 
     def _log_of(self, pipeline: str) -> ReleaseLog:
         return self._logs.setdefault(pipeline, ReleaseLog(self._bucket, pipeline))
+
+
+def _edge_metrics(flags: AgentFlags) -> EdgeMetrics:
+    if flags.prometheus:
+        return PrometheusMetrics(flags.prometheus, flags.prometheus_matching)
+    return EnvoyMetrics(flags.envoy_admin)
 
 
 def main(arguments: Sequence[str]) -> int:

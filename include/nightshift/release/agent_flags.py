@@ -36,6 +36,8 @@ class AgentFlags:
         lease_ttl: Seconds after which a silent leader is replaced.
         silent_after: Seconds after which a silent host is left out of a step.
         tracking_uri: MLflow's address for the aliases; empty for none.
+        prometheus: URL of a Prometheus that scrapes Envoy; empty to ask Envoy itself.
+        prometheus_matching: Labels that tell this host's Envoy from others', in PromQL.
     """
 
     host: str
@@ -48,6 +50,8 @@ class AgentFlags:
     lease_ttl: float
     silent_after: float
     tracking_uri: str
+    prometheus: str
+    prometheus_matching: str
 
     def token(self) -> str:
         """The local API's token: from its file, or from ``NIGHTSHIFT_AGENT_TOKEN``."""
@@ -81,6 +85,8 @@ def parse_flags(arguments: Sequence[str]) -> AgentFlags:
         lease_ttl=given.lease_ttl_seconds,
         silent_after=given.silent_after_seconds,
         tracking_uri=given.mlflow_tracking_uri or "",
+        prometheus=given.prometheus,
+        prometheus_matching=given.prometheus_matching,
     )
 
 
@@ -113,6 +119,10 @@ def _add_host(parser: argparse.ArgumentParser) -> None:
     tracking = os.environ.get("MLFLOW_TRACKING_URI")
     text = "MLflow, for the aliases; none by default"
     _add(parser, "mlflow-tracking-uri", str, text, default=tracking)
+    text = "Prometheus that scrapes Envoy; without it Envoy is asked itself"
+    _add(parser, "prometheus", str, text, default="")
+    text = "labels that tell this host's Envoy from others', such as instance=\"one:9901\""
+    _add(parser, "prometheus-matching", str, text, default="")
 
 
 def _add_times(parser: argparse.ArgumentParser) -> None:

@@ -33,6 +33,8 @@ from nightshift.release.status import PipelineStatus, RouteStatus, SlotState
 
 _log = logging.getLogger(__name__)
 
+_LACKING_STEP = 5.0
+
 
 class Host:
     """What this host should do and what it does.
@@ -201,7 +203,9 @@ class Host:
             self._lacking_since.pop(record.pipeline, None)
             return status
         since = self._lacking_since.setdefault(record.pipeline, time.monotonic())
-        return status.model_copy(update={"lacking_seconds": time.monotonic() - since})
+        # In coarse steps: each is a report.
+        lacking = (time.monotonic() - since) // _LACKING_STEP * _LACKING_STEP
+        return status.model_copy(update={"lacking_seconds": lacking})
 
     def _route_seen(self, record: ReleaseRecord) -> RouteStatus:
         current = self._edge.route(record.pipeline)
