@@ -18,20 +18,32 @@ from nightshift.release.record import Colour
 from nightshift.release.traffic import BOUNDS_MS, Counts, Stretch, total
 
 RULES = 6
-"""Rules that share the chance of error: failures, errors, latency, disagreement, shift, answers
-that failed in comparison."""
+"""Rules that share the chance of error: all but the one about NaN, which allows none."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A rule that condemns the new version, in words with value and limit."""
+class Check:
+    """How one rule stands.
+
+    Attributes:
+        rule: Its name.
+        text: What was seen, with value and limit.
+        evidence: How much speaks against the new version, as a share of what condemns it: 1 and
+            more does, 0 and less is none at all.
+    """
 
     rule: str
     text: str
+    evidence: float
+
+    @property
+    def condemns(self) -> bool:
+        """Whether the new version must go."""
+        return self.evidence >= 1
 
 
-def findings(stretches: Sequence[Stretch], new: Colour, rules: Analysis) -> list[Finding]:
-    """Every rule that condemns the version on colour ``new``; empty while none does.
+def checks(stretches: Sequence[Stretch], new: Colour, rules: Analysis) -> list[Check]:
+    """How every rule stands.
 
     Args:
         stretches: The release's phases and steps so far, each compared within itself.
@@ -39,125 +51,114 @@ def findings(stretches: Sequence[Stretch], new: Colour, rules: Analysis) -> list
         rules: The limits.
     """
     needed = math.log(RULES / rules.error)
-    found = (
-        _non_finite(stretches, new),
+    return [
         _failures(stretches, new, needed),
         _errors(stretches, new, rules, needed),
         _latency(stretches, new, rules, needed),
         _compared_failures(stretches, new, needed),
+        _non_finite(stretches, new),
         _disagreement(stretches, rules, needed),
         _shift(stretches, rules),
-    )
-    return [finding for finding in found if finding is not None]
+    ]
 
 
-def _non_finite(stretches: Sequence[Stretch], new: Colour) -> Finding | None:
-    count = sum(s.compared.non_finite_alone.of(new) for s in stretches)
-    if not count:
-        return None
-    pairs = sum(s.compared.pairs for s in stretches)
-    return Finding(
-        "non-finite answers",
-        f"{count} of {pairs} compared answers were NaN or infinite where the live version's were "
-        "finite; none may be",
-    )
-
-
-def _failures(stretches: Sequence[Stretch], new: Colour, needed: float) -> Finding | None:
+def _failures(stretches: Sequence[Stretch], new: Colour, needed: float) -> Check:
     logs = sum(
         log_more_often(a.failures, a.requests, b.failures, b.requests)
         for a, b in _both(stretches, new)
     )
-    if logs < needed:
-        return None
-    return Finding("failure rate", _rates(stretches, new, "failed"))
-
-
-def _errors(
-    stretches: Sequence[Stretch], new: Colour, rules: Analysis, needed: float
-) -> Finding | None:
-    mine = [a for a, _ in _both(stretches, new)]
-    logs = sum(log_above(c.errors, c.requests, rules.max_error_rate) for c in mine)
-    theirs = [b for _, b in _both(stretches, new) if b.requests]
-    excused = any(b.errors / b.requests > rules.max_error_rate for b in theirs)
-    if logs < needed or excused:
-        return None
-    hits, total = sum(c.errors for c in mine), sum(c.requests for c in mine)
-    return Finding(
-        "error rate",
-        f"its servers failed {hits} of {total} requests ({hits / total:.2%}); the limit is "
-        f"{rules.max_error_rate:.2%}",
+    mine, theirs = _summed(stretches, new), _summed(stretches, new.other)
+    text = (
+        f"{_share(mine.failures, mine.requests)} failed, of the live version's "
+        f"{_share(theirs.failures, theirs.requests)} in the same time"
     )
+    return Check("failure rate", text, logs / needed)
 
 
-def _latency(
-    stretches: Sequence[Stretch], new: Colour, rules: Analysis, needed: float
-) -> Finding | None:
+def _errors(stretches: Sequence[Stretch], new: Colour, rules: Analysis, needed: float) -> Check:
+    mine, theirs = _summed(stretches, new), _summed(stretches, new.other)
+    logs = log_above(mine.errors, mine.requests, rules.max_error_rate)
+    if log_above(theirs.errors, theirs.requests, rules.max_error_rate) > 0:
+        # Whatever makes the live version's servers fail is no fault of the new one.
+        logs = 0.0
+    text = (
+        f"its servers failed {_share(mine.errors, mine.requests)}; the limit is "
+        f"{rules.max_error_rate:.2%}"
+    )
+    return Check("error rate", text, logs / needed)
+
+
+def _latency(stretches: Sequence[Stretch], new: Colour, rules: Analysis, needed: float) -> Check:
     logs = sum(_slower(a, b, rules.latency_ratio) for a, b in _both(stretches, new))
-    if logs < needed:
-        return None
     mine, theirs = _summed(stretches, new), _summed(stretches, new.other)
     shown = ", ".join(
-        f"p{share * 100:g} {mine.quantile(share)} ms against {theirs.quantile(share)} ms"
+        f"p{share * 100:g} {_milliseconds(mine.quantile(share))} against "
+        f"{_milliseconds(theirs.quantile(share))}"
         for share in (0.5, 0.99)
     )
-    return Finding("latency", f"{shown}; it may be {rules.latency_ratio:g} times as slow")
+    text = f"{shown}; it may be {rules.latency_ratio:g} times as slow"
+    return Check("latency", text, logs / needed)
 
 
 def _slower(new: Counts, old: Counts, ratio: float) -> float:
-    """Mean over all bounds of the evidence that more of the new answers take ``ratio`` times
-    that bound than of the old ones take the bound itself."""
+    """Evidence that the new version is more than ``ratio`` times as slow.
+
+    For each bound: do more of the new answers take ``ratio`` times the bound than of the old ones
+    take the bound itself? The mean over all bounds sees a slow tail and a slow middle alike.
+    """
     if not new.timed or not old.timed:
         return 0.0
-    logs = []
-    for bucket, bound in enumerate(BOUNDS_MS[:-1]):
-        later = next((i for i, b in enumerate(BOUNDS_MS) if b >= ratio * bound), None)
-        if later is not None:
-            logs.append(
-                log_more_often(
-                    new.slower_than(later), new.timed, old.slower_than(bucket), old.timed
-                )
-            )
-    return log_mean(logs)
+    return log_mean(
+        log_more_often(new.slower_than(later), new.timed, old.slower_than(bucket), old.timed)
+        for bucket, bound in enumerate(BOUNDS_MS)
+        for later in _first_at_least(ratio * bound)
+    )
 
 
-def _compared_failures(stretches: Sequence[Stretch], new: Colour, needed: float) -> Finding | None:
+def _first_at_least(bound: float) -> list[int]:
+    return [place for place, known in enumerate(BOUNDS_MS) if known >= bound][:1]
+
+
+def _compared_failures(stretches: Sequence[Stretch], new: Colour, needed: float) -> Check:
     """Of requests that one version answered and the other failed, half may be the new one's."""
     mine = sum(s.compared.failed_alone.of(new) for s in stretches)
     theirs = sum(s.compared.failed_alone.of(new.other) for s in stretches)
-    if log_above(mine, mine + theirs, 0.5) < needed:
-        return None
-    pairs = sum(s.compared.pairs for s in stretches)
-    return Finding(
-        "failed answers",
-        f"it failed {mine} of {pairs} compared requests that the live version answered; the live "
-        f"version failed {theirs} that it answered",
+    text = (
+        f"it alone failed {_share(mine, _pairs(stretches))} of the compared requests; the live "
+        f"version alone failed {theirs}"
     )
+    return Check("failed answers", text, log_above(mine, mine + theirs, 0.5) / needed)
 
 
-def _disagreement(stretches: Sequence[Stretch], rules: Analysis, needed: float) -> Finding | None:
+def _non_finite(stretches: Sequence[Stretch], new: Colour) -> Check:
+    count = sum(s.compared.non_finite_alone.of(new) for s in stretches)
+    text = (
+        f"{_share(count, _pairs(stretches))} of the compared answers are NaN or infinite where "
+        "the live version's are not; none may be"
+    )
+    return Check("non-finite answers", text, float(count > 0))
+
+
+def _disagreement(stretches: Sequence[Stretch], rules: Analysis, needed: float) -> Check:
     answered = sum(s.compared.answered for s in stretches)
     apart = sum(s.compared.disagreements for s in stretches)
-    if log_above(apart, answered, rules.max_disagreement) < needed:
-        return None
-    return Finding(
-        "disagreement",
-        f"{apart} of {answered} answers ({apart / answered:.1%}) differ from the live version's; "
-        f"the limit is {rules.max_disagreement:.1%}",
+    text = (
+        f"{_share(apart, answered)} answers differ from the live version's; the limit is "
+        f"{rules.max_disagreement:.1%}"
     )
+    logs = log_above(apart, answered, rules.max_disagreement)
+    return Check("disagreement", text, logs / needed)
 
 
-def _shift(stretches: Sequence[Stretch], rules: Analysis) -> Finding | None:
+def _shift(stretches: Sequence[Stretch], rules: Analysis) -> Check:
     together = total(stretches).compared
     distance = together.distance
     margin = 2 * band(together.answered, rules.error / RULES / 2)
-    if distance - margin <= rules.max_shift:
-        return None
-    return Finding(
-        "shift of answers",
-        f"the distributions of {together.answered} answers are {distance:.2f} apart, at least "
-        f"{distance - margin:.2f} allowing for chance; the limit is {rules.max_shift:.2f}",
+    text = (
+        f"the distributions of {together.answered} answers are {distance:.2f} apart, give or take "
+        f"{margin:.2f}; the limit is {rules.max_shift:.2f}"
     )
+    return Check("shift of answers", text, (distance - margin) / rules.max_shift)
 
 
 def _both(stretches: Sequence[Stretch], new: Colour) -> list[tuple[Counts, Counts]]:
@@ -168,13 +169,13 @@ def _summed(stretches: Sequence[Stretch], colour: Colour) -> Counts:
     return sum((s.traffic.of(colour) for s in stretches), Counts())
 
 
-def _rates(stretches: Sequence[Stretch], new: Colour, what: str) -> str:
-    mine, theirs = _summed(stretches, new), _summed(stretches, new.other)
-    return (
-        f"{mine.failures} of {mine.requests} requests {what} ({_share(mine)}), of the live "
-        f"version's {theirs.failures} of {theirs.requests} ({_share(theirs)}) in the same time"
-    )
+def _pairs(stretches: Sequence[Stretch]) -> int:
+    return sum(s.compared.pairs for s in stretches)
 
 
-def _share(counts: Counts) -> str:
-    return f"{counts.failures / counts.requests:.2%}" if counts.requests else "none seen"
+def _share(hits: int, whole: int) -> str:
+    return f"{hits} of {whole} ({hits / whole:.2%})" if whole else "0 of 0"
+
+
+def _milliseconds(value: float | None) -> str:
+    return f"{value:g} ms" if value is not None else "-"

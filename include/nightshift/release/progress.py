@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from nightshift.errors import RefusedError
-from nightshift.release.analysis import Finding, findings
+from nightshift.release.analysis import Check, checks
 from nightshift.release.event import Change, EventKind
 from nightshift.release.observation import HostView, Observation
 from nightshift.release.record import About, Phase, ReleaseRecord, Request
@@ -113,7 +113,8 @@ def _judge(
     record: ReleaseRecord, asked: Request, observation: Observation, now: datetime
 ) -> Change | None:
     stretches = observation.stretches(asked.id)
-    against = findings(list(stretches.values()), asked.colour, asked.rollout.analysis)
+    found = checks(list(stretches.values()), asked.colour, asked.rollout.analysis)
+    against = [check for check in found if check.condemns]
     if against:
         return _condemn(record, asked, against)
     waiting = {**_waiting(record, observation), **_blind(record, observation)}
@@ -127,9 +128,9 @@ def _judge(
     return _advance(record, observation, now)
 
 
-def _condemn(record: ReleaseRecord, asked: Request, against: Sequence[Finding]) -> Change:
+def _condemn(record: ReleaseRecord, asked: Request, against: Sequence[Check]) -> Change:
     version = asked.candidate.version
-    why = "; ".join(f"{finding.rule}: {finding.text}" for finding in against)
+    why = "; ".join(f"{check.rule}: {check.text}" for check in against)
     reason = f"version {version} was stopped in {record.stretch}: {why}"
     if not record.phase.is_live:
         return Change(kind=EventKind.ABORTED, reason=reason, reject=version)

@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
+from nightshift.definition.rollout import Rollout
 from nightshift.errors import RefusedError
 from nightshift.gates.decisions import admit
 from nightshift.release import machine
 from nightshift.release.candidate import Candidate
 from nightshift.release.event import Change, Event
 from nightshift.release.log import ReleaseLog
-from nightshift.release.record import Phase, ReleaseRecord
+from nightshift.release.record import About, Freeze, Phase, ReleaseRecord
 from nightshift.release.status import HostStatus, read_statuses
 from nightshift.storage.s3 import Bucket
 
@@ -33,6 +34,8 @@ class ReleaseState(BaseModel):
     succeeded: bool
     """It ended and its version became live everywhere."""
     message: str
+    question: About | None = None
+    """What a person is asked; the release waits for the answer."""
 
 
 class RollbackState(BaseModel):
@@ -57,8 +60,11 @@ def ask(
     reason: str,
     override: bool = False,
     timeout_seconds: float = machine.DEFAULT_TIMEOUT,
+    rollout: Rollout | None = None,
 ) -> str:
     """Ask for a release; asking again while it is under way or live is the same release.
+
+    Another release that is not live yet is ended first, where ``rollout`` supersedes.
 
     Returns:
         The release's id, for :func:`watch`.
@@ -84,13 +90,49 @@ def ask(
             reason=reason,
             override=override,
             timeout_seconds=timeout_seconds,
+            rollout=rollout,
         )
 
-    event = ReleaseLog(bucket, pipeline).change(decide, by=by)
+    log = ReleaseLog(bucket, pipeline)
+    while True:
+        try:
+            event = log.change(decide, by=by)
+            break
+        except machine.ReleaseUnderWayError:
+            if not _supersede(log, candidate, rollout, by):
+                raise
     if event is None:
         return known[-1]
     assert event.record.request is not None
     return event.record.request.id
+
+
+def answer(bucket: Bucket, pipeline: str, *, go_on: bool, by: str, reason: str) -> Event:
+    """Answer what a release asks a person (raises RefusedError where nothing is asked)."""
+    event = ReleaseLog(bucket, pipeline).change(
+        lambda record: machine.answer(record, go_on=go_on, reason=f"{by}: {reason}"), by=by
+    )
+    assert event is not None
+    return event
+
+
+def freeze(bucket: Bucket, pipeline: str, *, until: datetime, by: str, reason: str) -> Event:
+    """Hold releases of a pipeline until a moment: training goes on, and so does a way back."""
+    wanted = Freeze(until=until, by=by, reason=reason)
+    event = ReleaseLog(bucket, pipeline).change(
+        lambda record: machine.freeze(record, wanted), by=by
+    )
+    assert event is not None
+    return event
+
+
+def thaw(bucket: Bucket, pipeline: str, *, by: str, reason: str) -> Event:
+    """End a freeze early (raises RefusedError where there is none)."""
+    event = ReleaseLog(bucket, pipeline).change(
+        lambda record: machine.thaw(record, reason=reason), by=by
+    )
+    assert event is not None
+    return event
 
 
 def abort(bucket: Bucket, pipeline: str, *, by: str, reason: str) -> Event:
@@ -204,6 +246,19 @@ def _require_admission(bucket: Bucket, pipeline: str, candidate: Candidate) -> N
     admit(bucket, pipeline, gate, candidate.model)
 
 
+def _supersede(log: ReleaseLog, candidate: Candidate, rollout: Rollout | None, by: str) -> bool:
+    """End another release that is not live yet; whether that was asked for and possible."""
+    if rollout is None or rollout.when_under_way != "supersede":
+        return False
+
+    def decide(record: ReleaseRecord) -> Change | None:
+        if not record.phase.under_way or record.phase.is_live:
+            return None
+        return machine.abort(record, reason=f"superseded by version {candidate.version}")
+
+    return log.change(decide, by=by) is not None
+
+
 def _abort_if_under_way(log: ReleaseLog, by: str, reason: str) -> None:
     def decide(record: ReleaseRecord) -> Change | None:
         return machine.abort(record, reason=reason) if record.phase.under_way else None
@@ -243,6 +298,22 @@ def _state(record: ReleaseRecord) -> ReleaseState:
         number=record.number,
         ended=not record.phase.under_way,
         succeeded=record.phase is Phase.FINISHED,
-        message=f"{record.pipeline} version {asked.candidate.version}: {record.phase}; "
-        f"{record.verdict}",
+        message=f"{record.pipeline} version {asked.candidate.version}: {_phase(record)}; "
+        f"{record.verdict}{_held(record)}",
+        question=record.question if record.phase.under_way else None,
+    )
+
+
+def _phase(record: ReleaseRecord) -> str:
+    asked = record.request
+    if record.phase is not Phase.CANARY or asked is None:
+        return str(record.phase)
+    return f"canary step {record.step + 1} of {len(asked.rollout.steps)}"
+
+
+def _held(record: ReleaseRecord) -> str:
+    freeze = record.freeze
+    holds = freeze and record.phase is Phase.VERIFIED and datetime.now(UTC) < freeze.until
+    return (
+        f" (held by {freeze.by} until {freeze.until}: {freeze.reason})" if freeze and holds else ""
     )

@@ -64,9 +64,8 @@ def host(
             number=record.number,
             blue=slot(Colour.BLUE),
             green=slot(Colour.GREEN),
-            route=RouteStatus(
-                weights=record.weights if routed else Weights(),
-                **{c.value: slot(c).version for c in record.colours if routed},
+            route=RouteStatus(weights=record.weights if routed else Weights()).model_copy(
+                update={c.value: slot(c).version for c in record.colours if routed}
             ),
         ),
     )

@@ -1,0 +1,50 @@
+"""How a release stands, as people and dashboards see it: the record and what all hosts counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nightshift.release.analysis import Check, checks
+from nightshift.release.record import ReleaseRecord
+from nightshift.release.status import HostStatus, read_statuses
+from nightshift.release.traffic import Stretch, total
+from nightshift.storage.s3 import Bucket
+
+
+@dataclass(frozen=True)
+class ReleaseView:
+    """One pipeline at one moment.
+
+    Attributes:
+        record: What the log says.
+        stretches: What all hosts counted in the newest release, by phase and step.
+        checks: How every rule stands.
+    """
+
+    record: ReleaseRecord
+    stretches: Mapping[str, Stretch]
+    checks: tuple[Check, ...]
+
+
+def view(bucket: Bucket, record: ReleaseRecord) -> ReleaseView:
+    """Look at what the hosts last reported (raises UnavailableError)."""
+    asked = record.request
+    if asked is None:
+        return ReleaseView(record, {}, ())
+    stretches = counted(read_statuses(bucket), record.pipeline, asked.id)
+    found = checks(list(stretches.values()), asked.colour, asked.rollout.analysis)
+    return ReleaseView(record, stretches, tuple(found) if stretches else ())
+
+
+def counted(statuses: tuple[HostStatus, ...], pipeline: str, release: str) -> dict[str, Stretch]:
+    """What hosts counted in one release, added up."""
+    reports = [
+        report
+        for status in statuses
+        if (report := status.pipelines.get(pipeline)) and report.release == release
+    ]
+    names = dict.fromkeys(name for report in reports for name in report.stretches)
+    return {
+        name: total(r.stretches[name] for r in reports if name in r.stretches) for name in names
+    }

@@ -1,0 +1,121 @@
+"""What condemns a new version, and what does not."""
+
+from __future__ import annotations
+
+import math
+
+from nightshift.definition.rollout import Analysis
+from nightshift.release.analysis import checks
+from nightshift.release.comparison import BINS, Compared, PerColour
+from nightshift.release.record import Colour
+from nightshift.release.traffic import BOUNDS_MS, Counts, Stretch, Traffic
+
+NEW = Colour.GREEN
+
+
+def counts(requests: int, *, failures: int = 0, errors: int = 0, ms: float = 3.0) -> Counts:
+    """Requests that all took the same time."""
+    within = tuple(requests if bound >= ms else 0 for bound in BOUNDS_MS)
+    return Counts(requests=requests, failures=failures, errors=errors, within=within)
+
+
+def stretch(blue: Counts, green: Counts, compared: Compared | None = None) -> Stretch:
+    return Stretch(traffic=Traffic(blue=blue, green=green), compared=compared or Compared())
+
+
+def condemned(*stretches: Stretch, rules: Analysis | None = None) -> set[str]:
+    found = checks(stretches, NEW, rules or Analysis())
+    return {check.rule for check in found if check.condemns}
+
+
+def binned(place: int, count: int) -> tuple[int, ...]:
+    return tuple(count if bin_ == place else 0 for bin_ in range(BINS + 2))
+
+
+def test_equal_versions_are_left_alone() -> None:
+    same = stretch(counts(9000, failures=90, errors=9), counts(1000, failures=10, errors=1))
+    assert condemned(same) == set()
+
+
+def test_nothing_seen_condemns_nothing() -> None:
+    assert condemned(Stretch()) == condemned() == set()
+
+
+def test_more_failures_than_the_live_version_condemn() -> None:
+    assert "failure rate" in condemned(stretch(counts(9000), counts(1000, failures=20)))
+
+
+def test_trouble_of_both_condemns_neither() -> None:
+    both = stretch(counts(9000, failures=4500, errors=4500), counts(1000, failures=500, errors=500))
+    assert condemned(both) == set()
+
+
+def test_a_sick_live_version_does_not_condemn_a_good_new_one() -> None:
+    sick = counts(9000, failures=9000, errors=9000, ms=2000)
+    assert condemned(stretch(sick, counts(1000))) == set()
+
+
+def test_a_live_version_without_requests_leaves_the_limit_on_errors() -> None:
+    assert condemned(stretch(Counts(), counts(1000, failures=200, errors=200))) == {"error rate"}
+
+
+def test_evidence_of_two_steps_adds_up_though_weights_changed() -> None:
+    part = stretch(counts(1000), counts(100, failures=6))
+    assert condemned(part) == set()
+    assert "failure rate" in condemned(part, part, part)
+
+
+def test_a_step_in_which_all_failed_more_often_does_not_condemn_the_one_with_more_of_it() -> None:
+    """Weights rise while the clients' own failures rise: in the sum the new one looks worse."""
+    calm = stretch(counts(9500), counts(500))
+    stormy = stretch(counts(500, failures=250), counts(9500, failures=4750))
+    assert condemned(calm, stormy) == set()
+
+
+def test_half_as_slow_again_condemns_and_a_little_slower_does_not() -> None:
+    assert condemned(stretch(counts(9000, ms=10), counts(1000, ms=60))) == {"latency"}
+    assert condemned(stretch(counts(9000, ms=10), counts(1000, ms=12))) == set()
+
+
+def test_a_slow_tail_condemns() -> None:
+    def with_tail(requests: int, slow: int) -> Counts:
+        within = tuple(
+            requests if bound >= 400 else (requests - slow if bound >= 3 else 0)
+            for bound in BOUNDS_MS
+        )
+        return Counts(requests=requests, within=within)
+
+    assert condemned(stretch(with_tail(9000, 9), with_tail(1000, 40))) == {"latency"}
+    assert condemned(stretch(with_tail(9000, 360), with_tail(1000, 40))) == set()
+
+
+def test_a_single_nan_condemns_only_where_the_live_version_has_none() -> None:
+    mine = Compared(pairs=50, non_finite_alone=PerColour(green=1))
+    theirs = Compared(pairs=50, non_finite_alone=PerColour(blue=50))
+    assert condemned(Stretch(compared=mine)) == {"non-finite answers"}
+    assert condemned(Stretch(compared=theirs)) == set()
+
+
+def test_requests_that_only_the_new_version_fails_condemn() -> None:
+    mine = Compared(pairs=5000, failed_alone=PerColour(green=20))
+    assert condemned(Stretch(compared=mine)) == {"failed answers"}
+    even = Compared(pairs=5000, failed_alone=PerColour(green=20, blue=20))
+    assert condemned(Stretch(compared=even)) == set()
+
+
+def test_answers_that_differ_condemn_above_the_limit_alone() -> None:
+    rules = Analysis(max_disagreement=0.2)
+    assert condemned(Stretch(compared=Compared(answered=200, disagreements=90)), rules=rules)
+    assert not condemned(Stretch(compared=Compared(answered=200, disagreements=40)), rules=rules)
+
+
+def test_shifted_answers_condemn() -> None:
+    apart = Compared(answered=500, blue=binned(3, 500), green=binned(18, 500))
+    assert condemned(Stretch(compared=apart)) == {"shift of answers"}
+    near = Compared(answered=500, blue=binned(3, 500), green=binned(3, 500))
+    assert condemned(Stretch(compared=near)) == set()
+
+
+def test_every_check_says_value_and_limit_and_is_finite() -> None:
+    for check in checks([stretch(counts(10), counts(10, failures=10))], NEW, Analysis()):
+        assert check.text and math.isfinite(check.evidence)
