@@ -32,6 +32,15 @@ def s3(seaweed: SeaweedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     drop_buckets(seaweed.client_environment, s3.artifacts.name, s3.lake.name)
 
 
+@pytest.fixture(scope="module")
+def s3_of_module(seaweed: SeaweedServer) -> Iterator[S3]:
+    """As ``s3``, for all tests of a file: they share what one of them released."""
+    with pytest.MonkeyPatch.context() as patch:
+        s3 = _with_buckets(seaweed, patch)
+        yield s3
+        drop_buckets(seaweed.client_environment, s3.artifacts.name, s3.lake.name)
+
+
 @pytest.fixture
 def own_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     """As ``s3``, on a SeaweedFS that this test alone uses and may kill and start again."""

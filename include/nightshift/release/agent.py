@@ -33,6 +33,7 @@ from nightshift.release.meter import Meter
 from nightshift.release.model_server import ModelServer
 from nightshift.release.placement import clear_incoming
 from nightshift.release.reconciliation import reconcile_rollback
+from nightshift.release.shadow import Shadow
 from nightshift.release.status import HostStatus, PipelineStatus, write_status
 from nightshift.release.traffic import Stretch
 from nightshift.storage.s3 import artifact_bucket
@@ -60,11 +61,13 @@ class Agent:
         self._bucket = artifact_bucket()
         # Made here, once: boto3 does not make clients from several threads at a time.
         _ = self._bucket.client
+        servers = {c: ModelServer(upstream.rest) for c, upstream in flags.servers.items()}
+        self._shadow = Shadow(flags.envoy_admin, servers, flags.layout.state)
         self._host = Host(
             layout=flags.layout,
             memory=HostMemory(flags.layout.state),
             edge=Edge(flags.layout, flags.envoy_admin, flags.servers),
-            servers={c: ModelServer(upstream.rest) for c, upstream in flags.servers.items()},
+            servers=servers,
             store=ArtifactStore(self._bucket),
             on_change=self._work.set,
         )
@@ -102,6 +105,7 @@ class Agent:
         for loop in loops:
             loop.start()
         self._loop("host", self._reconcile, self._work, self.flags.poll).run()
+        self._shadow.close()
         self._give_back_lease(loops[-1])
 
     def stop(self) -> None:

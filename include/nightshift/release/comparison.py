@@ -43,6 +43,8 @@ class Compared(BaseModel):
     """Requests that this colour failed and the other answered."""
     non_finite_alone: PerColour = PerColour()
     """Requests that this colour answered with NaN or infinity and the other did not."""
+    unanswered: int = 0
+    """Samples that the other colour's server could not be asked about; not among the pairs."""
     dropped: int = 0
     """Samples that were not compared, because too many came at once."""
     blue: tuple[int, ...] = (0,) * (BINS + 2)
@@ -57,6 +59,7 @@ class Compared(BaseModel):
             disagreements=self.disagreements + other.disagreements,
             failed_alone=self.failed_alone + other.failed_alone,
             non_finite_alone=self.non_finite_alone + other.non_finite_alone,
+            unanswered=self.unanswered + other.unanswered,
             dropped=self.dropped + other.dropped,
             blue=tuple(a + b for a, b in zip(self.blue, other.blue, strict=True)),
             green=tuple(a + b for a, b in zip(self.green, other.green, strict=True)),

@@ -20,6 +20,7 @@ from nightshift.release.address import Address
 from nightshift.release.clusters import CLUSTERS_FILE, render_clusters
 from nightshift.release.files import write_atomically
 from nightshift.release.routes import ROUTES_FILE, ROUTES_NAME, render_routes
+from nightshift.release.tap import tap_filter
 from nightshift.release.traffic import BOUNDS_MS
 
 BOOTSTRAP_FILE = "bootstrap.json"
@@ -92,6 +93,7 @@ def _listener(name: str, address: Address, folder: Path) -> dict[str, Any]:
                     "enable_upstream_stats": True,
                 },
             },
+            tap_filter(),
             {"name": "router", "typed_config": {"@type": f"{_FILTERS}.router.v3.Router"}},
         ],
     }

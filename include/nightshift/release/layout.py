@@ -9,6 +9,7 @@
     <state>/pending/<pipeline>.json                     a local roll-back the log has yet to hear of
     <state>/placed/<colour>/<pipeline>/<version>.json   digests of a version, its golden requests
     <state>/routes.json                                 the routes in force
+    <state>/compared.json                               what comparing two colours' answers counted
 """
 
 from __future__ import annotations

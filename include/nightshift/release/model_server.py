@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,6 +12,7 @@ import httpx
 from nightshift.errors import UnavailableError
 from nightshift.release.address import Address
 
+_JSON = {"content-type": "application/json"}
 _STATUS_SECONDS = 5.0
 _PREDICT_SECONDS = 60.0
 
@@ -71,14 +73,22 @@ class ModelServer:
         error = f"{status['error_code']}: {status.get('error_message', '')}" if failed else ""
         return ServedVersion(ServedState(found["state"]), error)
 
-    def predict(self, pipeline: str, version: int, body: dict[str, Any]) -> Any:
-        """The ``outputs`` of a prediction in column format.
+    def predict(
+        self,
+        pipeline: str,
+        version: int,
+        body: dict[str, Any],
+        seconds: float = _PREDICT_SECONDS,
+    ) -> Any:
+        """The ``outputs`` of a prediction in column format, waited for so long.
 
         Raises:
             PredictionRefusedError: The server answered with an error.
         """
         path = f"/v1/models/{pipeline}/versions/{version}:predict"
-        answer = self._send("POST", path, json=body, timeout=_PREDICT_SECONDS)
+        # Written here: httpx refuses NaN, which a real request may hold.
+        content = json.dumps(body).encode()
+        answer = self._send("POST", path, content=content, headers=_JSON, timeout=seconds)
         if answer.status_code in (404, 503):
             # Unloaded since its state was asked for: that says nothing about the version.
             raise UnavailableError(f"the model server at {self.address}: {answer.text[:300]}")
