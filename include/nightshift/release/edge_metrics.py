@@ -68,7 +68,9 @@ class EnvoyMetrics:
             raise UnavailableError(f"Envoy's metrics at {self._url}: {error!r}") from error
         for family in text_string_to_metric_families(answer.text):
             for sample in family.samples:
-                yield Reading(sample.name, dict(sample.labels), sample.value)
+                # The parser names counters as OpenMetrics does; Envoy and Prometheus do not.
+                name = sample.name.removesuffix("_total")
+                yield Reading(name, dict(sample.labels), sample.value)
 
 
 class PrometheusMetrics:

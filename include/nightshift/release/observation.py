@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nightshift.release.record import Colour
-from nightshift.release.status import PipelineStatus, SlotStatus
-from nightshift.release.traffic import Stretch, total
+from nightshift.release.status import PipelineStatus, SlotStatus, counted
+from nightshift.release.traffic import Stretch
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,4 @@ class Observation:
 
     def stretches(self, release: str) -> dict[str, Stretch]:
         """What all hosts saw in a release, a silent one's last report included."""
-        reports = [h.status for h in self.hosts if h.status and h.status.release == release]
-        names = sorted({name for report in reports for name in report.stretches})
-        return {
-            name: total(r.stretches[name] for r in reports if name in r.stretches) for name in names
-        }
+        return counted((host.status for host in self.hosts), release)

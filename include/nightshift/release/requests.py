@@ -313,7 +313,6 @@ def _phase(record: ReleaseRecord) -> str:
 
 def _held(record: ReleaseRecord) -> str:
     freeze = record.freeze
-    holds = freeze and record.phase is Phase.VERIFIED and datetime.now(UTC) < freeze.until
-    return (
-        f" (held by {freeze.by} until {freeze.until}: {freeze.reason})" if freeze and holds else ""
-    )
+    if freeze is None or record.phase is not Phase.VERIFIED or datetime.now(UTC) >= freeze.until:
+        return ""
+    return f" (held by {freeze.by} until {freeze.until:%Y-%m-%d %H:%M} UTC: {freeze.reason})"

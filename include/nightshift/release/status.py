@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nightshift.release.record import Colour, ReleaseRecord, Weights
-from nightshift.release.traffic import Stretch
+from nightshift.release.traffic import Stretch, total
 from nightshift.storage.s3 import AbsentError, Bucket
 
 PREFIX = "serving/hosts/"
@@ -96,6 +97,13 @@ class HostStatus(BaseModel):
     at: datetime
     """The host's own clock, UTC; for people."""
     pipelines: dict[str, PipelineStatus] = {}
+
+
+def counted(reports: Iterable[PipelineStatus | None], release: str) -> dict[str, Stretch]:
+    """What hosts counted in one release, added up, by phase and step in their order."""
+    mine = [report for report in reports if report and report.release == release]
+    names = dict.fromkeys(name for report in mine for name in report.stretches)
+    return {name: total(r.stretches[name] for r in mine if name in r.stretches) for name in names}
 
 
 def write_status(bucket: Bucket, status: HostStatus) -> None:

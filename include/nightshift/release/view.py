@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from nightshift.release.analysis import Check, checks
 from nightshift.release.record import ReleaseRecord
-from nightshift.release.status import HostStatus, read_statuses
-from nightshift.release.traffic import Stretch, total
+from nightshift.release.status import counted, read_statuses
+from nightshift.release.traffic import Stretch
 from nightshift.storage.s3 import Bucket
 
 
@@ -32,19 +32,7 @@ def view(bucket: Bucket, record: ReleaseRecord) -> ReleaseView:
     asked = record.request
     if asked is None:
         return ReleaseView(record, {}, ())
-    stretches = counted(read_statuses(bucket), record.pipeline, asked.id)
+    reports = [status.pipelines.get(record.pipeline) for status in read_statuses(bucket)]
+    stretches = counted(reports, asked.id)
     found = checks(list(stretches.values()), asked.colour, asked.rollout.analysis)
     return ReleaseView(record, stretches, tuple(found) if stretches else ())
-
-
-def counted(statuses: tuple[HostStatus, ...], pipeline: str, release: str) -> dict[str, Stretch]:
-    """What hosts counted in one release, added up."""
-    reports = [
-        report
-        for status in statuses
-        if (report := status.pipelines.get(pipeline)) and report.release == release
-    ]
-    names = dict.fromkeys(name for report in reports for name in report.stretches)
-    return {
-        name: total(r.stretches[name] for r in reports if name in r.stretches) for name in names
-    }
