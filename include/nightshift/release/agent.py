@@ -34,8 +34,8 @@ from nightshift.release.model_server import ModelServer
 from nightshift.release.placement import clear_incoming
 from nightshift.release.reconciliation import reconcile_rollback
 from nightshift.release.shadow import Shadow
-from nightshift.release.status import HostStatus, PipelineStatus, write_status
-from nightshift.release.traffic import Stretch
+from nightshift.release.status import HostStatus, write_status
+from nightshift.release.watching import Watching
 from nightshift.storage.s3 import artifact_bucket
 
 _log = logging.getLogger(__name__)
@@ -71,7 +71,8 @@ class Agent:
             store=ArtifactStore(self._bucket),
             on_change=self._work.set,
         )
-        self._meter = Meter(_edge_metrics(flags), flags.layout.state / "traffic")
+        meter = Meter(_edge_metrics(flags), flags.layout.state / "traffic")
+        self._watching = Watching(meter, self._shadow)
         self._logs: dict[str, ReleaseLog] = {}
         self._beat = 0
         self._lease = Lease(self._bucket, f"{flags.host}-{uuid.uuid4().hex[:8]}", flags.lease_ttl)
@@ -175,30 +176,12 @@ class Agent:
             host=self.flags.host,
             beat=self._beat,
             at=datetime.now(UTC),
-            pipelines=self._pipelines(),
+            pipelines=self._watching.reported(self._host.statuses()),
         )
         write_status(self._bucket, status)
 
-    def _pipelines(self) -> dict[str, PipelineStatus]:
-        return {name: self._metered(name, s) for name, s in self._host.statuses().items()}
-
-    def _metered(self, pipeline: str, status: PipelineStatus) -> PipelineStatus:
-        metered = self._meter.of(pipeline)
-        if metered is None:
-            return status
-        stretches = {name: Stretch(traffic=t) for name, t in metered.stretches.items()}
-        return status.model_copy(
-            update={
-                "release": metered.release,
-                "stretches": stretches,
-                "metrics_silent_seconds": self._meter.silent_seconds,
-            }
-        )
-
     def _count(self) -> None:
-        records = self._host.records().values()
-        self._meter.look(records)
-        if any(record.stretch for record in records):
+        if self._watching.look(self._host.records().values()):
             self._report.set()
 
     def _control(self) -> None:

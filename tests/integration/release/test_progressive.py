@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from nightshift.definition.rollout import Analysis, CanaryStep, Rollout
+from nightshift.definition.rollout import Analysis, CanaryStep, Rollout, Shadowing
 from nightshift.release import requests
 from nightshift.release.log import ReleaseLog
 from nightshift.release.record import Phase
@@ -17,7 +17,7 @@ STEPS = (
     CanaryStep(weight=60, seconds=1, min_requests=30),
 )
 # A machine shared with other tests answers one request in a hundred late by chance.
-CALM = Analysis(latency_ratio=20)
+CALM = Analysis(latency_ratio=20, disagreement_tolerance=100, max_shift=1)
 
 
 def test_a_good_version_passes_all_steps_and_no_request_fails(rig: Rig) -> None:
@@ -84,6 +84,32 @@ def test_a_version_that_fails_requests_is_stopped_in_its_canary(rig: Rig) -> Non
     state = rig.await_end(release)
     assert state.phase is Phase.ABORTED and "failure rate" in state.message, state.message
     assert 2 in requests.record(rig.bucket, PIPELINE).rejected
+
+
+def test_a_version_that_answers_otherwise_is_stopped_before_any_client_sees_it(rig: Rig) -> None:
+    assert rig.release(1).succeeded
+    rollout = Rollout(
+        shadow=Shadowing(seconds=600, sample=1),
+        steps=STEPS,
+        analysis=Analysis(latency_ratio=20, max_disagreement=0.2),
+    )
+    with rig.traffic() as seen:
+        state = rig.await_end(rig.ask(rig.publish(6), rollout=rollout))
+    assert state.phase is Phase.ABORTED and "disagreement" in state.message, state.message
+    assert {answer.version for answer in seen} == {1}
+    shown = view(rig.bucket, requests.record(rig.bucket, PIPELINE))
+    compared = shown.stretches["shadow"].compared
+    assert compared.disagreements == compared.answered > 0
+
+
+def test_a_version_that_answers_alike_leaves_the_shadow(rig: Rig) -> None:
+    assert rig.release(1).succeeded
+    rollout = Rollout(shadow=Shadowing(seconds=1, sample=1, min_pairs=20), analysis=CALM)
+    with rig.traffic():
+        state = rig.await_end(rig.ask(rig.publish(2), rollout=rollout))
+    assert state.succeeded, state.message
+    shown = view(rig.bucket, requests.record(rig.bucket, PIPELINE))
+    assert shown.stretches["shadow"].compared.pairs >= 20
 
 
 def _applied(rig: Rig) -> bool:

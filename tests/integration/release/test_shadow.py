@@ -27,7 +27,7 @@ class Watcher:
         self.rig = rig
         self.samples: list[Sample] = []
         layout = rig.machine.layout
-        servers = {c: ModelServer(layout.upstreams[c].rest) for c in Colour}
+        servers = {c: ModelServer(rig.machine.upstreams[c].rest) for c in Colour}
         self.shadow = Shadow(
             layout.admin, servers, folder, most_per_second=500, also=self.samples.append
         )

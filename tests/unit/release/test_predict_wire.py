@@ -41,7 +41,7 @@ def test_a_request_names_its_model_and_signature() -> None:
 def test_every_type_and_shape_in_packed_bytes(dtype: str, shape: tuple[int, ...]) -> None:
     import numpy as np
 
-    values = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    values: np.ndarray = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
     if dtype.startswith(("int", "float")):
         values = -values
 
