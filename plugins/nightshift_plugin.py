@@ -14,9 +14,9 @@ def _apps() -> list[dict[str, Any]]:
 
 
 def _links() -> list[Any]:
-    from nightshift_airflow.links.artifacts import TRAIN_LINKS
+    from nightshift_airflow.links.artifacts import RELEASE_LINKS, TRAIN_LINKS
 
-    return list(TRAIN_LINKS)
+    return [*TRAIN_LINKS, *RELEASE_LINKS]
 
 
 class NightshiftPlugin(AirflowPlugin):

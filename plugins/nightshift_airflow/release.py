@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from airflow.sdk import DAG, Param
 
 from nightshift.definition import load_pipeline
 from nightshift_airflow.dag_parts import RETRIES, start_of
+from nightshift_airflow.operators.answer import AnswerReleaseOperator
 from nightshift_airflow.operators.register import registered_asset
 from nightshift_airflow.operators.release import RequestReleaseOperator, WatchReleaseOperator
 
@@ -43,14 +42,17 @@ def release_dag(pipeline: str) -> DAG:
         },
         tags=["nightshift", pipeline, "release"],
     )
-    limit = timedelta(seconds=definition.release.load_timeout_seconds * 3 + 60)
     with dag:
         request = RequestReleaseOperator(task_id="request", pipeline=pipeline)
         watch = WatchReleaseOperator(
-            task_id="watch",
-            pipeline=pipeline,
-            release_id=request.release_id,
-            limit_seconds=limit.total_seconds(),
+            task_id="watch", pipeline=pipeline, release_id=request.release_id, until_question=True
         )
-        request >> watch
+        answer = AnswerReleaseOperator(
+            task_id="answer", pipeline=pipeline, release_id=request.release_id
+        )
+        # Skipped, as its question is, where nobody had to be asked.
+        finish = WatchReleaseOperator(
+            task_id="finish", pipeline=pipeline, release_id=request.release_id
+        )
+        request >> watch >> answer >> finish
     return dag

@@ -38,6 +38,7 @@ Retrains TensorFlow models every night on Airflow, and releases the good ones.
   ./nightshift status               what runs, which version is live
   ./nightshift retrain flights --night 2013-08-31
   ./nightshift rollback flights     back to the version before
+  ./nightshift watch flights        the release under way, with its checks
   ./nightshift lineage flights@7    data, code and persons behind a version
   ./nightshift tensorboard flights  how training went
   ./nightshift down                 stop everything; data stays
@@ -97,6 +98,10 @@ app.command(rich_help_panel=_START)(stack.logs)
 app.command(rich_help_panel=_WORK)(seeding.seed)
 app.command(rich_help_panel=_WORK)(retraining.retrain)
 app.command(rich_help_panel=_WORK)(releases.rollback)
+app.command(rich_help_panel=_WORK)(releases.watch)
+app.command(rich_help_panel=_WORK)(releases.answer)
+app.command(rich_help_panel=_WORK)(releases.freeze)
+app.command(rich_help_panel=_WORK)(releases.thaw)
 app.command(rich_help_panel=_WORK)(lineage.lineage)
 app.command(rich_help_panel=_WORK)(lineage.reproduce)
 app.command(rich_help_panel=_WORK)(tensorboard.tensorboard)

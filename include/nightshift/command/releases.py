@@ -1,31 +1,36 @@
-"""``rollback``, and what ``status`` says of releases."""
+"""``rollback``, ``freeze``, ``thaw``, ``answer``, ``watch``, and what ``status`` says."""
 
 from __future__ import annotations
 
 import getpass
 import os
 import time
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
 
 from nightshift.card.files import card_page
 from nightshift.command.display import console
+from nightshift.command.display import watch as animate
+from nightshift.command.release_panel import release_line, release_panel
 from nightshift.definition import pipeline_names
 from nightshift.errors import BadDefinitionError, UnavailableError
 from nightshift.release import requests
 from nightshift.release.record import Colour, ReleaseRecord
+from nightshift.release.view import view
 from nightshift.stack.environment import s3_environment
 from nightshift.stack.settings import StackSettings, current_settings
 from nightshift.storage.s3 import Bucket, artifact_bucket
 from nightshift.tracking.registry import Registry
 
 _APPLY_SECONDS = 120.0
+_Pipeline = Annotated[str, typer.Argument(help="Name of the pipeline's folder.")]
 
 
 def rollback(
-    pipeline: Annotated[str, typer.Argument(help="Name of the pipeline's folder.")],
+    pipeline: _Pipeline,
     to_version: Annotated[
         int | None,
         typer.Option(min=1, help="Where to; default: the version that was live before."),
@@ -46,8 +51,7 @@ def rollback(
     """
     require_pipeline(pipeline)
     bucket = stack_bucket(current_settings())
-    who = f"{getpass.getuser()}@command"
-    state = requests.rollback(bucket, pipeline, by=who, reason=reason, to_version=to_version)
+    state = requests.rollback(bucket, pipeline, by=_who(), reason=reason, to_version=to_version)
     console.print(f"{pipeline}: from version {state.from_version} to {state.to_version} …")
     if state.release_id:
         _wait_for_release(bucket, pipeline, state.release_id)
@@ -56,6 +60,98 @@ def rollback(
         f"{pipeline}: version {state.to_version} is live on {', '.join(hosts) or 'no host'}; "
         f"version {state.from_version} is rejected ({reason})."
     )
+
+
+def freeze(
+    pipeline: _Pipeline,
+    until: Annotated[
+        datetime,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="When releases may go on, local time."
+        ),
+    ],
+    reason: Annotated[str, typer.Option(help="Why; shown wherever a release waits.")],
+) -> None:
+    """Hold releases, not training: a version waits, verified, before it moves any traffic.
+
+    A release that has moved traffic already goes on, and a roll-back always may.
+
+    Examples:
+
+      ./nightshift freeze flights --until 2027-01-02 --reason "holiday peak"
+
+      ./nightshift thaw flights
+    """
+    require_pipeline(pipeline)
+    moment = until.astimezone(UTC)
+    if moment <= datetime.now(UTC):
+        raise BadDefinitionError(f"--until {until} is past: give a moment to come.")
+    bucket = stack_bucket(current_settings())
+    requests.freeze(bucket, pipeline, until=moment, by=_who(), reason=reason)
+    console.print(f"{pipeline}: releases wait until {moment:%Y-%m-%d %H:%M} UTC ({reason}).")
+
+
+def thaw(
+    pipeline: _Pipeline,
+    reason: Annotated[str, typer.Option(help="Why; kept in the log.")] = "the freeze is over",
+) -> None:
+    """End a freeze early."""
+    require_pipeline(pipeline)
+    requests.thaw(stack_bucket(current_settings()), pipeline, by=_who(), reason=reason)
+    console.print(f"{pipeline}: releases go on.")
+
+
+def answer(
+    pipeline: _Pipeline,
+    word: Annotated[Literal["yes", "no"], typer.Argument(help="Shall the release go on?")],
+    reason: Annotated[str, typer.Option(help="Why; kept in the release log.")],
+) -> None:
+    """Answer what a release asks: ``no`` ends it and refuses its version for good.
+
+    The same question waits in Airflow, under *Required Actions* of release_<pipeline>.
+
+    Example:
+
+      ./nightshift answer flights yes --reason "a quiet Sunday; the shadow looked right"
+    """
+    require_pipeline(pipeline)
+    bucket = stack_bucket(current_settings())
+    event = requests.answer(bucket, pipeline, go_on=word == "yes", by=_who(), reason=reason)
+    console.print(f"{pipeline}: {event.kind}, {event.reason}.")
+
+
+def watch(pipeline: _Pipeline) -> None:
+    """Watch the newest release as it goes: phase, weights, every check against the live version.
+
+    Ends with the release. Ctrl-C stops the watching, not the release.
+    """
+    require_pipeline(pipeline)
+    follow_release(stack_bucket(current_settings()), pipeline)
+
+
+def follow_release(bucket: Bucket, pipeline: str) -> ReleaseRecord:
+    """Show a release until it has ended; its record then."""
+    shown = [view(bucket, requests.record(bucket, pipeline))]
+    told: list[str] = []
+
+    def work() -> ReleaseRecord:
+        while shown[0].record.phase.under_way:
+            time.sleep(0.5)
+            shown[0] = view(bucket, requests.record(bucket, pipeline))
+        return shown[0].record
+
+    def lines() -> list[str]:
+        line = release_line(shown[0].record)
+        if told and told[-1] == line:
+            return []
+        told.append(line)
+        return [line]
+
+    return animate(work, lambda: release_panel(shown[0]), lines)
+
+
+def _who() -> str:
+    return f"{getpass.getuser()}@command"
 
 
 def release_table(settings: StackSettings) -> Table:

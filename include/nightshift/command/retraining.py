@@ -8,23 +8,26 @@ from datetime import date, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
 from nightshift.command.display import console, span, watch
+from nightshift.command.release_panel import release_line, release_panel
 from nightshift.command.releases import require_pipeline, stack_bucket
 from nightshift.definition.gates import Metric
 from nightshift.definition.load import load_pipeline
 from nightshift.errors import GateFailedError, NightshiftError, UnavailableError
 from nightshift.release import requests
+from nightshift.release.view import ReleaseView, view
 from nightshift.stack.airflow_api import AirflowApi, DagRun, RunState, TaskRun
 from nightshift.stack.settings import StackSettings, current_settings
+from nightshift.storage.s3 import Bucket
 
 STEPS = ("snapshot", "statistics", "expectations", "train", "evaluate", "gate")
 TASKS = (*STEPS, "approve", "register", "card")
-RELEASE_TASKS = ("request", "watch")
+RELEASE_TASKS = ("request", "watch", "answer", "finish")
 _DAG_SECONDS = 90.0
 _RELEASE_STARTS_SECONDS = 60.0
 _POLL_SECONDS = 0.7
@@ -50,6 +53,8 @@ class NightView:
     )
     began: float = field(default_factory=time.monotonic)
     _told: set[str] = field(default_factory=set)
+    release: ReleaseView | None = None
+    """The release that the night started, while its requests are judged."""
     _spinner: Spinner = field(default_factory=lambda: Spinner("dots", style="cyan"))
 
     def update(self, tasks: list[TaskRun], prefix: str = "") -> None:
@@ -72,7 +77,9 @@ class NightView:
             seconds = span(task.seconds) if task and task.seconds else ""
             attempt = f"attempt {task.attempt}" if task and task.attempt > 1 else ""
             table.add_row(mark, name, Text(seconds, style="dim"), Text(attempt, style="yellow"))
-        return table
+        if self.release is None or not self.release.record.phase.under_way:
+            return table
+        return Group(table, release_panel(self.release))
 
     def lines(self) -> list[str]:
         """Tasks that have ended since the last call."""
@@ -88,7 +95,14 @@ class NightView:
             f"  {self.night}  {_MARKS[str(ended[k][1].state)][0]} {ended[k][0]:<16} "
             f"{span(ended[k][1].seconds)}"
             for k in new
-        ]
+        ] + self._release_lines()
+
+    def _release_lines(self) -> list[str]:
+        line = f"  {release_line(self.release.record)}" if self.release else ""
+        if not line or line in self._told:
+            return []
+        self._told.add(line)
+        return [line]
 
 
 @dataclass(frozen=True)
@@ -151,9 +165,9 @@ def run_night(
             airflow.wait_for_dag(dag, _DAG_SECONDS)
             airflow.unpause(dag)
         run = airflow.trigger(retrain_dag, {"night": night.isoformat(), "force": force})
-        view = NightView(night)
-        watcher = _Watcher(airflow, view)
-        ended = watch(lambda: watcher.wait(run), view.render, view.lines)
+        shown = NightView(night)
+        watcher = _Watcher(airflow, shown, stack_bucket(settings), pipeline)
+        ended = watch(lambda: watcher.wait(run), shown.render, shown.lines)
         if ended.state is RunState.FAILED:
             raise _failure(airflow, ended, settings)
         return _result(airflow, ended, settings, pipeline, night)
@@ -181,9 +195,11 @@ def night_table(results: list[NightResult]) -> Table:
 class _Watcher:
     """Follows a night: its own run first, then the release that its registration starts."""
 
-    def __init__(self, airflow: AirflowApi, view: NightView) -> None:
+    def __init__(self, airflow: AirflowApi, view: NightView, bucket: Bucket, pipeline: str) -> None:
         self._airflow = airflow
         self._view = view
+        self._bucket = bucket
+        self._pipeline = pipeline
 
     def wait(self, run: DagRun) -> DagRun:
         """The retraining run if all went well or it failed, else the failed release run."""
@@ -198,6 +214,9 @@ class _Watcher:
         while True:
             now = self._airflow.run(run.dag_id, run.run_id)
             self._view.update(self._airflow.tasks(now), prefix)
+            if prefix:
+                record = requests.record(self._bucket, self._pipeline)
+                self._view.release = view(self._bucket, record)
             if now.state.ended:
                 return now
             time.sleep(_POLL_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from pydantic import BaseModel, ConfigDict
 
@@ -11,13 +12,14 @@ from nightshift.errors import RefusedError
 from nightshift.gates.decisions import admit
 from nightshift.release import machine
 from nightshift.release.candidate import Candidate
-from nightshift.release.event import Change, Event
+from nightshift.release.event import Change, Event, EventKind
 from nightshift.release.log import ReleaseLog
 from nightshift.release.record import About, Freeze, Phase, ReleaseRecord
 from nightshift.release.status import HostStatus, read_statuses
 from nightshift.storage.s3 import Bucket
 
 _HEARD_OF = timedelta(seconds=30)
+_RECENT = 50
 
 
 class ReleaseState(BaseModel):
@@ -152,6 +154,7 @@ def rollback(
     reason: str,
     to_version: int | None = None,
     from_version: int | None = None,
+    once: bool = False,
 ) -> RollbackState:
     """Leave the newest version that has traffic for an earlier one.
 
@@ -165,12 +168,15 @@ def rollback(
         to_version: Where to; by default the newest earlier live version that is not rejected.
         from_version: The version to leave. Give it where the call may be repeated, so that the
             second time is refused and does not go back one further.
+        once: ``by`` names a single roll-back: asked for again, it is the one in the log.
 
     Raises:
         RefusedError: Nothing to go back to, or ``from_version`` is not live.
     """
     log = ReleaseLog(bucket, pipeline)
     left: list[int] = []
+    if once and (done := _made_before(log, by)):
+        return done
 
     def decide(record: ReleaseRecord) -> Change:
         change = machine.roll_back(
@@ -264,6 +270,20 @@ def _abort_if_under_way(log: ReleaseLog, by: str, reason: str) -> None:
         return machine.abort(record, reason=reason) if record.phase.under_way else None
 
     log.change(decide, by=by)
+
+
+def _made_before(log: ReleaseLog, by: str) -> RollbackState | None:
+    """The roll-back that this asker made before, from the newest events."""
+    last = log.last()
+    if last is None:
+        return None
+    events = list(log.events(max(1, last.number - _RECENT)))
+    for before, event in pairwise(events):
+        if event.by == by and event.kind is not EventKind.ASKED and before.record.newest:
+            left = before.record.newest
+            if event.change.reject == left.version or event.change.request:
+                return _rolled_back(event, left.version)
+    return None
 
 
 def _rolled_back(event: Event, left: int) -> RollbackState:

@@ -64,6 +64,17 @@ class ModelCardLink(BaseOperatorLink):
         return str(getattr(operator, "card_url", ""))
 
 
+class ReleaseLink(BaseOperatorLink):
+    """The newest release of the pipeline as it goes: phase, weights, every check."""
+
+    name = "Release"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Address of the release's page, known before the task has run."""
+        return str(getattr(operator, "release_url", ""))
+
+
 STEP_LINKS: tuple[Any, ...] = (ReportLink(), ArtifactLink(), RunLink())
 TRAIN_LINKS: tuple[Any, ...] = (*STEP_LINKS, TensorBoardLink())
 REGISTER_LINKS: tuple[Any, ...] = (*STEP_LINKS, ModelCardLink())
+RELEASE_LINKS: tuple[Any, ...] = (ReleaseLink(),)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -13,7 +12,9 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from nightshift.definition import load_pipeline
 from nightshift.errors import BadDefinitionError, NightshiftError, RefusedError
 from nightshift_airflow.hooks.storage import S3_CONNECTION, StorageHook
+from nightshift_airflow.links.artifacts import RELEASE_LINKS
 from nightshift_airflow.operators.failure import ERROR_XCOM, fail_task
+from nightshift_airflow.routes.addresses import release_page
 from nightshift_airflow.run_identity import run_by
 from nightshift_airflow.triggers.release import ReleaseTrigger
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from nightshift.release.candidate import Candidate
+    from nightshift.release.machine import ReleaseUnderWayError
 
 
 class RequestReleaseOperator(BaseOperator):
@@ -53,9 +55,10 @@ class RequestReleaseOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Append the request to the release log, or find that it is there."""
         from nightshift.release import requests
+        from nightshift.release.machine import ReleaseUnderWayError
         from nightshift.tracking.registry import Registry
 
-        params = context["params"]
+        params, plan = context["params"], load_pipeline(self.pipeline).release
         try:
             bucket = StorageHook(self.s3_conn_id).bucket()
             version = params.get("version") or _announced(context)
@@ -67,8 +70,11 @@ class RequestReleaseOperator(BaseOperator):
                 by=run_by(context["dag_run"]),
                 reason=params.get("reason") or _why(candidate),
                 override=bool(params.get("override")),
-                timeout_seconds=load_pipeline(self.pipeline).release.load_timeout_seconds,
+                timeout_seconds=plan.load_timeout_seconds,
+                rollout=plan.rollout,
             )
+        except ReleaseUnderWayError as error:
+            self._wait_for_the_other(error)
         except RefusedError as error:
             self.log.warning("Not released: %s", error.message)
             raise AirflowSkipException(error.message) from None
@@ -77,18 +83,36 @@ class RequestReleaseOperator(BaseOperator):
         self.log.info("%s version %s: release %s", self.pipeline, version, release_id)
         return {"version": int(version), "release_id": release_id}
 
+    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """The other release has ended: ask again."""
+        self.log.info("%s", event["message"])
+        return self.execute(context)
+
+    def _wait_for_the_other(self, error: ReleaseUnderWayError) -> NoReturn:
+        self.log.info("%s Asking again when it has ended.", error.message)
+        other = str(error.facts["release"])
+        self.defer(
+            trigger=ReleaseTrigger(self.pipeline, other, self.s3_conn_id), method_name="resume"
+        )
+        raise AssertionError("unreachable")
+
 
 class WatchReleaseOperator(BaseOperator):
     """Wait for a release to end, without holding a worker; red where it was rolled back.
 
+    A cleared task goes on watching: the release itself neither knows nor needs it.
+
     Args:
         pipeline: Name of the pipeline's folder.
         release_id: What :class:`RequestReleaseOperator` returned. (templated)
-        limit_seconds: How long to watch. The release itself goes on or rolls back without us.
+        until_question: Whether a question to a person ends the wait too.
         s3_conn_id: The ``aws`` connection of the object store.
+
+    Returns (XCom): ``{"phase": …, "version": number, "question": what is asked, or None}``.
     """
 
     template_fields: Sequence[str] = ("release_id",)
+    operator_extra_links = RELEASE_LINKS
     ui_color = "#ede7f6"
 
     def __init__(
@@ -96,15 +120,16 @@ class WatchReleaseOperator(BaseOperator):
         *,
         pipeline: str,
         release_id: str,
-        limit_seconds: float,
+        until_question: bool = False,
         s3_conn_id: str = S3_CONNECTION,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
         self.release_id = release_id
-        self.limit_seconds = limit_seconds
+        self.until_question = until_question
         self.s3_conn_id = s3_conn_id
+        self.release_url = release_page(pipeline)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look once; if the release is under way, hand over to the triggerer."""
@@ -113,13 +138,17 @@ class WatchReleaseOperator(BaseOperator):
         environment = StorageHook(self.s3_conn_id).environment()
         os.environ.update(environment)
         state = watch(StorageHook(self.s3_conn_id).bucket(), self.pipeline, self.release_id)
-        if state.ended:
+        if state.ended or (self.until_question and state.question):
             return self._finish(context, state.model_dump(mode="json"))
         self.log.info("Release %s: %s. Waiting.", self.release_id, state.message)
         self.defer(
-            trigger=ReleaseTrigger(self.pipeline, self.release_id, self.s3_conn_id),
+            trigger=ReleaseTrigger(
+                self.pipeline,
+                self.release_id,
+                self.s3_conn_id,
+                until_question=self.until_question,
+            ),
             method_name="resume",
-            timeout=timedelta(seconds=self.limit_seconds),
         )
         raise AssertionError("unreachable")
 
@@ -129,10 +158,11 @@ class WatchReleaseOperator(BaseOperator):
 
     def _finish(self, context: Context, state: dict[str, Any]) -> dict[str, Any]:
         self.log.info("Release %s: %s", self.release_id, state["message"])
-        if not state["succeeded"]:
+        if state["ended"] and not state["succeeded"]:
             context["ti"].xcom_push(key=ERROR_XCOM, value=str(state["message"])[:4000])
             raise AirflowFailException(str(state["message"]))
-        return {"phase": state["phase"], "version": state["version"]}
+        kept = ("phase", "version", "question", "message")
+        return {name: state[name] for name in kept}
 
 
 def _why(candidate: Candidate) -> str:

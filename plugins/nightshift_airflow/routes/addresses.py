@@ -6,7 +6,14 @@ from urllib.parse import quote
 
 from nightshift.card.files import card_page
 
-__all__ = ["PREFIX", "artifact_page", "card_page", "object_page", "recording_page"]
+__all__ = [
+    "PREFIX",
+    "artifact_page",
+    "card_page",
+    "object_page",
+    "recording_page",
+    "release_page",
+]
 
 PREFIX = "/nightshift"
 
@@ -24,6 +31,11 @@ def artifact_page(uri: str) -> str:
 def recording_page(uri: str) -> str:
     """Where a browser sees what a training recorded for TensorBoard."""
     return f"{PREFIX}/recordings/{quote(_key(uri))}"
+
+
+def release_page(pipeline: str) -> str:
+    """Where a browser sees the newest release of a pipeline as it goes."""
+    return f"{PREFIX}/releases/{pipeline}"
 
 
 def _key(uri: str) -> str:

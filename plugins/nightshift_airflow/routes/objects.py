@@ -41,6 +41,7 @@ def objects_app() -> FastAPI:
     app.add_api_route("/artifacts/{key:path}", show_artifact, methods=["GET"])
     app.add_api_route("/cards/{pipeline}/{version}", show_card, methods=["GET"])
     app.add_api_route("/recordings/{key:path}", show_recording, methods=["GET"])
+    app.add_api_route("/releases/{pipeline}", show_release, methods=["GET"])
     app.add_exception_handler(UnavailableError, _unavailable)
     return app
 
@@ -128,6 +129,19 @@ def show_recording(key: str) -> HTMLResponse:
         f"<p>It reads these files of <code>s3://{html.escape(bucket.name)}/{html.escape(key)}"
         f"</code>:</p><table>{rows or '<tr><td>none yet</td></tr>'}</table>"
     )
+    return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
+
+
+def show_release(pipeline: str) -> HTMLResponse:
+    """The newest release of a pipeline; the page loads itself again while it is under way."""
+    from nightshift.release import requests
+    from nightshift.release.page import release_html
+    from nightshift.release.view import view
+
+    if not _NAME.match(pipeline):
+        raise HTTPException(404, "Expected the name of a pipeline.")
+    bucket = _store().bucket
+    page = release_html(view(bucket, requests.record(bucket, pipeline)))
     return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
 
 

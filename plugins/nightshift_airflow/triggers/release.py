@@ -12,23 +12,30 @@ from nightshift.errors import UnavailableError
 
 
 class ReleaseTrigger(BaseTrigger):
-    """Fires once the release has ended.
+    """Fires once the release has ended, or asks a person.
 
     Args:
         pipeline: Name of the pipeline.
         release_id: The release.
         s3_conn_id: The ``aws`` connection of the object store.
         poll_seconds: Time between looks.
+        until_question: Whether a question ends the wait too.
     """
 
     def __init__(
-        self, pipeline: str, release_id: str, s3_conn_id: str, poll_seconds: float = 1.0
+        self,
+        pipeline: str,
+        release_id: str,
+        s3_conn_id: str,
+        poll_seconds: float = 1.0,
+        until_question: bool = False,
     ) -> None:
         super().__init__()
         self.pipeline = pipeline
         self.release_id = release_id
         self.s3_conn_id = s3_conn_id
         self.poll_seconds = poll_seconds
+        self.until_question = until_question
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """What the triggerer needs to make this again after its restart."""
@@ -39,6 +46,7 @@ class ReleaseTrigger(BaseTrigger):
                 "release_id": self.release_id,
                 "s3_conn_id": self.s3_conn_id,
                 "poll_seconds": self.poll_seconds,
+                "until_question": self.until_question,
             },
         )
 
@@ -60,7 +68,7 @@ class ReleaseTrigger(BaseTrigger):
                 if state.message != shown:
                     shown = state.message
                     self.log.info("Release %s: %s", self.release_id, shown)
-                if state.ended:
+                if state.ended or (self.until_question and state.question):
                     yield TriggerEvent(state.model_dump(mode="json"))
                     return
             await asyncio.sleep(self.poll_seconds)

@@ -180,6 +180,8 @@ def lenient_pipelines(folder: Path) -> Path:
     path = folder / PIPELINE / "pipeline.yaml"
     fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     fields["gates"] = [{"metric": "auc", "floor": 0.1}, {"metric": "auc", "margin": 0.9}]
+    # Nobody sends requests here: no step could be judged.
+    fields["release"] |= {"steps": [], "bake_seconds": 0}
     path.write_text(yaml.safe_dump(fields), encoding="utf-8")
     return folder
 
