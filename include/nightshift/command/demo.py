@@ -9,7 +9,9 @@ from typing import Any
 import httpx
 
 from nightshift.command.building import ensure_runtimes
+from nightshift.command.demo_traffic import clients, predict
 from nightshift.command.display import console, heading, since
+from nightshift.command.releases import stack_bucket
 from nightshift.command.retraining import night_table, run_night, with_verdicts_now
 from nightshift.command.seeding import fill_lake
 from nightshift.command.stack import bring_up, show_addresses
@@ -47,7 +49,8 @@ def demo() -> None:
     heading("Filling the lake with the flights of 2013")
     fill_lake(settings, _PIPELINE)
     heading("Training three nights through Airflow")
-    results = [run_night(settings, _PIPELINE, night) for night in _NIGHTS]
+    with clients(stack_bucket(settings), _PIPELINE, settings):
+        results = [run_night(settings, _PIPELINE, night) for night in _NIGHTS]
     console.print(night_table(with_verdicts_now(results, settings, _PIPELINE)))
     _predict(settings)
     show_addresses(settings)
@@ -55,13 +58,13 @@ def demo() -> None:
 
 
 def _predict(settings: StackSettings) -> None:
-    url = f"http://127.0.0.1:{settings.ports.serving_rest}/v1/models/{_PIPELINE}:predict"
     try:
-        answer = httpx.post(url, json={"instances": [_FLIGHT]}, timeout=30, trust_env=False)
+        with httpx.Client(trust_env=False) as client:
+            answer = predict(client, settings, _PIPELINE, _FLIGHT)
     except httpx.HTTPError as error:
-        raise UnavailableError(f"{url} does not answer ({type(error).__name__}).") from None
+        raise UnavailableError(f"Envoy does not answer ({type(error).__name__}).") from None
     if not answer.is_success:
-        raise UnavailableError(f"{url} answered {answer.status_code}: {answer.text[:300]}")
+        raise UnavailableError(f"Envoy answered {answer.status_code}: {answer.text[:300]}")
     probability = _first_number(answer.json()["predictions"])
     console.print(f"A prediction through Envoy: {_FLIGHT_WORDS}")
     console.print(f"  more than 15 minutes late with probability {probability:.4f}")

@@ -1,42 +1,32 @@
-"""Clients for the demo: real flights of the days after its nights, asked for without a pause."""
+"""Clients for the demo: real flights of the newest holdout, asked for without a pause."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
 
+from nightshift.artifacts.store import ArtifactStore
+from nightshift.errors import NightshiftError
+from nightshift.release import requests
+from nightshift.release.golden import GOLDEN_FILE, Golden
+from nightshift.stack.settings import StackSettings
+from nightshift.storage.s3 import Bucket
+
 _CLIENTS = 2
-_PAUSE_SECONDS = 0.03
+_PAUSE_SECONDS = 0.02
 
 
 @contextmanager
-def clients(
-    ask: Callable[[dict[str, Any]], httpx.Response], rows: Sequence[dict[str, Any]]
-) -> Iterator[None]:
-    """A few clients that ask for one row after the other while the block runs.
-
-    Args:
-        ask: Sends one row; what it raises or answers is the client's affair.
-        rows: What they ask for, over and over.
-    """
+def clients(bucket: Bucket, pipeline: str, settings: StackSettings) -> Iterator[None]:
+    """A few clients that predict through Envoy while the block runs, once a version is live."""
     done = threading.Event()
-
-    def client(first: int) -> None:
-        place = first
-        while not done.wait(_PAUSE_SECONDS):
-            place += 1
-            try:
-                ask(rows[place % len(rows)])
-            except httpx.HTTPError:
-                # Nothing serves before the first release.
-                done.wait(1)
-
     threads = [
-        threading.Thread(target=client, args=(n * 17,), daemon=True) for n in range(_CLIENTS)
+        threading.Thread(target=_client, args=(bucket, pipeline, settings, done), daemon=True)
+        for _ in range(_CLIENTS)
     ]
     for thread in threads:
         thread.start()
@@ -46,3 +36,42 @@ def clients(
         done.set()
         for thread in threads:
             thread.join(5)
+
+
+def predict(
+    client: httpx.Client, settings: StackSettings, pipeline: str, row: dict[str, Any]
+) -> httpx.Response:
+    """One prediction through Envoy (raises httpx.HTTPError where it does not answer)."""
+    url = f"http://127.0.0.1:{settings.ports.serving_rest}/v1/models/{pipeline}:predict"
+    return client.post(url, json={"instances": [row]}, timeout=30)
+
+
+def _client(bucket: Bucket, pipeline: str, settings: StackSettings, done: threading.Event) -> None:
+    rows = _rows(bucket, pipeline, done)
+    with httpx.Client(trust_env=False) as client:
+        while not done.is_set():
+            for row in rows:
+                try:
+                    predict(client, settings, pipeline, row)
+                except httpx.HTTPError:
+                    done.wait(1)
+                if done.wait(_PAUSE_SECONDS):
+                    return
+
+
+def _rows(bucket: Bucket, pipeline: str, done: threading.Event) -> list[dict[str, Any]]:
+    """The rows of the live version's golden requests; waits until there is a live version."""
+    while not done.wait(1):
+        try:
+            live = requests.record(bucket, pipeline).champion
+            if live is not None:
+                store = ArtifactStore(bucket)
+                file = store.read(store.open(live.released), GOLDEN_FILE)
+                columns = Golden.model_validate_json(file).inputs
+                return [
+                    dict(zip(columns, row, strict=True))
+                    for row in zip(*columns.values(), strict=True)
+                ]
+        except NightshiftError:
+            continue
+    return []
