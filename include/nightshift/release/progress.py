@@ -175,9 +175,8 @@ def _lacking(record: ReleaseRecord, asked: Request, stretches: Mapping[str, Stre
     seen = stretches.get(record.stretch or "", Stretch())
     if record.phase is Phase.CANARY:
         goal = asked.rollout.steps[record.step].min_requests
-        count = seen.traffic.of(asked.colour).requests
-        # Replayed requests count too: they are asked of both versions.
-        count += seen.compared.pairs
+        # Where clients are few, requests that were replayed to both versions stand in for theirs.
+        count = max(seen.traffic.of(asked.colour).requests, seen.compared.pairs)
         return f"{count} of {goal} requests" if count < goal else ""
     if record.phase is Phase.SHADOW:
         goal = asked.rollout.shadow.min_pairs
