@@ -52,7 +52,8 @@ def run(context: StepContext) -> StepOutcome:
     problems += files.short_days(seen, problems, window.minimum_rows_per_day)
     if problems:
         raise bad_lake(request.pipeline, request.night, sorted(problems, key=_importance))
-    asked = [column for column in expected if column.role == "features"]
+    left_out = request.section("left_out", frozenset[str])
+    asked = [c for c in expected if c.role == "features" and c.name not in left_out]
     requests = pin_requests(lake, days, dataset.date_column, tuple(asked), context.work)
     snapshot = Snapshot(
         pipeline=request.pipeline,

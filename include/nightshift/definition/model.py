@@ -20,6 +20,7 @@ from nightshift.definition.card import CardTexts
 from nightshift.definition.compression import Compression, Target
 from nightshift.definition.gates import MAIN, OF_CLASSES, GateRule, Measuring, Metric, main_metric
 from nightshift.definition.partitions import Partitions
+from nightshift.definition.recording import Recording
 from nightshift.definition.rollout import Rollout
 from nightshift.definition.section import Name, Section
 from nightshift.definition.slicing import Slicing, columns_of
@@ -145,6 +146,7 @@ class Release(Rollout):
     """How long a host may take to pull, load and warm a version."""
     serve: Literal["float", "int8"] = "float"
     """Which variant goes to serving; both have the float model's signature."""
+    recording: Recording = Recording()
 
     @property
     def rollout(self) -> Rollout:
@@ -190,6 +192,8 @@ class PipelineDefinition(Section):
     def _parts_fit_together(self) -> PipelineDefinition:
         if self.label.column in self.features:
             raise ValueError(f"features: {self.label.column!r} is the label's column: it leaks")
+        if unknown := sorted(set(self.release.recording.leave_out) - set(self.features)):
+            raise ValueError(f"release.recording.leave_out: {unknown} are not among the features")
         if problems := list(self._gate_problems()):
             raise ValueError("; ".join(problems))
         stopping = self.training.early_stopping
@@ -230,10 +234,17 @@ class PipelineDefinition(Section):
     def section(self, name: str) -> Any:
         """One section as plain JSON values, as it enters a key and a request.
 
-        ``sliced`` is only the columns: other buckets of one need no other snapshot.
+        ``sliced`` is only the columns: other buckets of one need no other snapshot. ``left_out`` is
+        what logged requests lack. ``release`` is only what an artifact is made by: how a version
+        goes live and what is recorded train no other model.
         """
         if name == "sliced":
             return sorted(self.sliced)
+        if name == "left_out":
+            return sorted(self.release.recording.leave_out)
+        if name == "release":
+            later = {*Rollout.model_fields, "recording"}
+            return self.release.model_dump(mode="json", exclude=later)
         return self.model_dump(mode="json", include={name})[name]
 
     @property

@@ -33,15 +33,18 @@ from nightshift.release.meter import Meter
 from nightshift.release.model_server import ModelServer
 from nightshift.release.placement import clear_incoming
 from nightshift.release.reconciliation import reconcile_rollback
+from nightshift.release.recording import Recording
+from nightshift.release.request_log import RequestLog
 from nightshift.release.shadow import Shadow
 from nightshift.release.status import HostStatus, write_status
 from nightshift.release.watching import Watching
-from nightshift.storage.s3 import artifact_bucket
+from nightshift.storage.s3 import artifact_bucket, lake_bucket
 
 _log = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 2.0
 _METER_SECONDS = 1.0
+_RECORD_SECONDS = 1.0
 _GIVE_BACK_SECONDS = 2.0
 
 
@@ -62,7 +65,8 @@ class Agent:
         # Made here, once: boto3 does not make clients from several threads at a time.
         _ = self._bucket.client
         servers = {c: ModelServer(upstream.rest) for c, upstream in flags.servers.items()}
-        self._shadow = Shadow(flags.envoy_admin, servers, flags.layout.state)
+        requests = RequestLog(lake_bucket(), flags.host, seconds=flags.record_seconds)
+        self._shadow = Shadow(flags.envoy_admin, servers, flags.layout.state, also=requests.add)
         self._host = Host(
             layout=flags.layout,
             memory=HostMemory(flags.layout.state),
@@ -71,6 +75,7 @@ class Agent:
             store=ArtifactStore(self._bucket),
             on_change=self._work.set,
         )
+        self._recording = Recording(self._bucket, requests, self._shadow, self._host.records)
         meter = Meter(_edge_metrics(flags), flags.layout.state / "traffic")
         self._watching = Watching(meter, self._shadow)
         self._logs: dict[str, ReleaseLog] = {}
@@ -99,6 +104,7 @@ class Agent:
             self._loop("log", self._read_log, self._look, self.flags.poll),
             self._loop("report", self._report_status, self._report, _BEAT_SECONDS),
             self._loop("meter", self._count, None, _METER_SECONDS),
+            self._loop("recording", self._recording.tick, None, _RECORD_SECONDS),
             self._loop("controller", self._control, None, self.flags.poll),
         ]
         if self._aliases:
@@ -107,6 +113,7 @@ class Agent:
             loop.start()
         self._loop("host", self._reconcile, self._work, self.flags.poll).run()
         self._shadow.close()
+        self._recording.close()
         self._give_back_lease(loops[-1])
 
     def stop(self) -> None:

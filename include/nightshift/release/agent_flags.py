@@ -35,6 +35,7 @@ class AgentFlags:
         poll: Seconds between two looks at the log.
         lease_ttl: Seconds after which a silent leader is replaced.
         silent_after: Seconds after which a silent host is left out of a step.
+        record_seconds: Seconds after which sampled requests are written to the lake.
         tracking_uri: MLflow's address for the aliases; empty for none.
         prometheus: URL of a Prometheus that scrapes Envoy; empty to ask Envoy itself.
         prometheus_matching: Labels that tell this host's Envoy from others', in PromQL.
@@ -49,6 +50,7 @@ class AgentFlags:
     poll: float
     lease_ttl: float
     silent_after: float
+    record_seconds: float
     tracking_uri: str
     prometheus: str
     prometheus_matching: str
@@ -84,6 +86,7 @@ def parse_flags(arguments: Sequence[str]) -> AgentFlags:
         poll=given.poll_seconds,
         lease_ttl=given.lease_ttl_seconds,
         silent_after=given.silent_after_seconds,
+        record_seconds=given.record_seconds,
         tracking_uri=given.mlflow_tracking_uri or "",
         prometheus=given.prometheus,
         prometheus_matching=given.prometheus_matching,
@@ -129,6 +132,8 @@ def _add_times(parser: argparse.ArgumentParser) -> None:
     _add(parser, "poll-seconds", float, "between two looks at the log", default=0.5)
     text = "after which a silent leader is replaced"
     _add(parser, "lease-ttl-seconds", float, text, default=DEFAULT_TTL)
+    text = "after which sampled requests are written to the lake"
+    _add(parser, "record-seconds", float, text, default=600.0)
     text = "after which a silent host is left out"
     _add(parser, "silent-after-seconds", float, text, default=DEFAULT_SILENT_AFTER)
 

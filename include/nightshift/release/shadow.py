@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -31,7 +32,7 @@ from nightshift.release.sample import Sample
 _log = logging.getLogger(__name__)
 
 _QUEUE = 256
-_KEYS = 16
+_KEYS = 64
 """Keys that are kept of each pipeline: the newest."""
 _SAVE_SECONDS = 2.0
 _ASK_SECONDS = 10.0
@@ -91,7 +92,7 @@ class Shadow:
         servers: The model servers by colour.
         state: The agent's folder; the counts survive its restart there.
         most_per_second: Pairs that are asked for at most; further samples are dropped and counted.
-        also: Gets every sample too, in the reader's thread; it must be quick.
+        also: Gets what :meth:`record` asks for, in the reader's thread; it must be quick.
     """
 
     def __init__(
@@ -159,9 +160,12 @@ class Shadow:
     def _take(self, sample: Sample) -> None:
         with self._lock:
             target = self._targets.get(sample.pipeline)
-        if target is not None and target.answered(sample):
+            recorded = self._recorded.get(sample.pipeline, 0.0)
+        # One tap serves both, at the higher share: the other one gets a part of it.
+        share = max(target.sample if target else 0.0, recorded)
+        if target and target.answered(sample) and random.random() * share < target.sample:
             self._enqueue(target, sample)
-        if self._also is not None:
+        if self._also is not None and random.random() * share < recorded:
             self._also(sample)
 
     def _enqueue(self, target: ShadowTarget, sample: Sample) -> None:

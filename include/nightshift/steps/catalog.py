@@ -50,7 +50,7 @@ SNAPSHOT = StepSpec(
     kind="snapshot",
     module="nightshift.data.snapshot",
     runtime=Runtime.ML,
-    sections=("dataset", "label", "features", "window", "sliced"),
+    sections=("dataset", "label", "features", "window", "sliced", "left_out"),
     by_night=True,
     reads=_WINDOW,
 )
@@ -60,7 +60,7 @@ STATISTICS = StepSpec(
     module="nightshift.validation.statistics",
     runtime=Runtime.VALIDATION,
     inputs=("snapshot",),
-    sections=("dataset", "label", "features", "sliced", "validation"),
+    sections=("dataset", "label", "features", "sliced", "left_out", "validation"),
     # The report links to what expectations.yaml leads to.
     files=("schema.pbtxt", "expectations.yaml"),
     heavy=True,

@@ -86,6 +86,15 @@ def only(
     return kept
 
 
+def without(schema: schema_pb2.Schema, columns: frozenset[str]) -> schema_pb2.Schema:
+    """A copy of a schema that knows nothing of some columns."""
+    kept = copy.deepcopy(schema)
+    features = [feature for feature in kept.feature if feature.name not in columns]
+    del kept.feature[:]
+    kept.feature.extend(features)
+    return kept
+
+
 def _measure_all(schema: schema_pb2.Schema) -> schema_pb2.Schema:
     """A copy in which every column has its distances measured."""
     measuring = copy.deepcopy(schema)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from nightshift.validation.anomalies import SERVING, Verdict, judge, only
+from nightshift.validation.anomalies import SERVING, Verdict, judge, only, without
 from nightshift.validation.champion_data import ChampionData
 from nightshift.validation.findings import Finding, Severity, by_severity
 from nightshift.validation.profiling import Profiled, Reading
@@ -86,9 +86,11 @@ def _requests(how: Reading, profiled: Profiled) -> Verdict:
     """Logged requests beside the training rows. Clients' mistakes warn, and never stop a night."""
     if profiled.requests is None:
         return Verdict()
-    trained = only(profiled.train, frozenset(how.features))
-    skewed = judge(trained, how.schema, REQUESTS, environment=SERVING, holdout=profiled.requests)
-    kept = judge(profiled.requests, how.schema, REQUESTS, environment=SERVING)
+    trained = only(profiled.train, frozenset(how.logged))
+    # A feature that is never kept is not missing.
+    schema = without(how.schema, frozenset({*how.features} - {*how.logged}))
+    skewed = judge(trained, schema, REQUESTS, environment=SERVING, holdout=profiled.requests)
+    kept = judge(profiled.requests, schema, REQUESTS, environment=SERVING)
     found = [f for f in skewed.findings if f.is_drift] + kept.findings
     return Verdict([f.as_warning() for f in found], skew=skewed.skew)
 

@@ -37,6 +37,7 @@ class Reading:
         schema: The curated schema.
         columns: All that it describes, apart from the date.
         features: What a request has.
+        logged: What is kept of it.
         label: The label's column.
         slices: Columns whose values have statistics of their own.
         work: Scratch folder.
@@ -45,6 +46,7 @@ class Reading:
     schema: schema_pb2.Schema
     columns: Sequence[str]
     features: Sequence[str]
+    logged: Sequence[str]
     label: str
     slices: Sequence[str]
     work: Path
@@ -127,4 +129,4 @@ def _requests(snapshot: Snapshot, how: Reading) -> Statistics | None:
     if not snapshot.requests:
         return None
     files = download_files(snapshot.bucket, snapshot.requests, how.work / "requests")
-    return profile.statistics_of((read_table([f], how.features) for f in files), how.schema)
+    return profile.statistics_of((read_table([f], how.logged) for f in files), how.schema)

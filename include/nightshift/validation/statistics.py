@@ -96,6 +96,7 @@ def _reading(context: StepContext, validation: Validation) -> Reading:
         schema=schema,
         columns=[f.name for f in schema.feature if f.name != dates],
         features=sorted(features),
+        logged=sorted({*features} - request.section("left_out", frozenset[str])),
         label=label,
         slices=validation.slices,
         work=context.work,

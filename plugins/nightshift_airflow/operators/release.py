@@ -56,13 +56,16 @@ class RequestReleaseOperator(BaseOperator):
         """Append the request to the release log, or find that it is there."""
         from nightshift.release import requests
         from nightshift.release.machine import ReleaseUnderWayError
+        from nightshift.release.recording_plan import declare
         from nightshift.tracking.registry import Registry
 
-        params, plan = context["params"], load_pipeline(self.pipeline).release
+        definition = load_pipeline(self.pipeline)
+        params, plan = context["params"], definition.release
         try:
             bucket = StorageHook(self.s3_conn_id).bucket()
             version = params.get("version") or _announced(context)
             candidate = Registry(bucket, self.pipeline).version(int(version))
+            declare(bucket, definition)
             release_id = requests.ask(
                 bucket,
                 self.pipeline,

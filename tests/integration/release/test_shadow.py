@@ -37,8 +37,13 @@ class Watcher:
         target = ShadowTarget(
             PIPELINE, KEY, Colour.GREEN, 2, Colour.BLUE, other_version, 1.0, tolerance
         )
+        self.record()
         self.shadow.watch({PIPELINE: target})
         wait_until(lambda: self.shadow.recorder.is_open, seconds=10, what="Envoy copies requests")
+
+    def record(self) -> None:
+        """Keep every request's sample."""
+        self.shadow.record({PIPELINE: 1.0})
 
     def seen(self) -> Compared:
         """All counts so far."""
@@ -149,9 +154,11 @@ def test_counts_are_on_disk_within_seconds(watcher: Watcher, tmp_path: Path) -> 
     wait_until(file.exists, seconds=5, what="the counts are saved")
 
 
-def test_with_nothing_to_watch_envoy_copies_nothing(watcher: Watcher) -> None:
+def test_with_nothing_to_watch_or_record_envoy_copies_nothing(watcher: Watcher) -> None:
     watcher.watch()
     watcher.shadow.watch({})
+    assert watcher.shadow.recorder.is_open
+    watcher.shadow.record({})
     wait_until(lambda: not watcher.shadow.recorder.is_open, seconds=5, what="the tap is closed")
     before = _tapped(watcher.rig)
 
