@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from nightshift.stack.doors import ca_certificate, demo_key, serving_client
 from nightshift.stack.settings import StackSettings, current_settings
 
 COMMAND = Path(__file__).parents[1] / "nightshift"
@@ -67,8 +68,8 @@ class Tally:
 
 def rest_client(settings: StackSettings) -> Callable[[], float]:
     """A function that asks for one probability over REST."""
-    client = httpx.Client(trust_env=False, timeout=30)
-    url = f"http://127.0.0.1:{settings.ports.serving_rest}/v1/models/{PIPELINE}:predict"
+    client = serving_client(settings)
+    url = f"/v1/models/{PIPELINE}:predict"
 
     def ask() -> float:
         answer = client.post(url, json={"instances": [ROW]})
@@ -80,7 +81,9 @@ def rest_client(settings: StackSettings) -> Callable[[], float]:
 
 def grpc_client(settings: StackSettings) -> Callable[[], float]:
     """A function that asks for one probability over gRPC."""
-    channel = grpc.insecure_channel(f"127.0.0.1:{settings.ports.serving_grpc}")
+    trust = grpc.ssl_channel_credentials(ca_certificate(settings).read_bytes())
+    channel = grpc.secure_channel(f"127.0.0.1:{settings.ports.serving_grpc}", trust)
+    metadata = (("x-nightshift-pipeline", PIPELINE), ("x-api-key", demo_key(settings)))
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
     request = predict_pb2.PredictRequest()
     request.model_spec.name = PIPELINE
@@ -91,7 +94,7 @@ def grpc_client(settings: StackSettings) -> Callable[[], float]:
         request.inputs[name].CopyFrom(tf.make_tensor_proto(array, dtype=dtype))
 
     def ask() -> float:
-        answer = stub.Predict(request, timeout=30, metadata=(("x-nightshift-pipeline", PIPELINE),))
+        answer = stub.Predict(request, timeout=30, metadata=metadata)
         return float(tf.make_ndarray(answer.outputs["probability"])[0])
 
     return ask

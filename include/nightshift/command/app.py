@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from nightshift.command import (
     building,
+    clients,
     demo,
     lineage,
     pipelines,
@@ -102,6 +103,7 @@ app.command(rich_help_panel=_WORK)(releases.watch)
 app.command(rich_help_panel=_WORK)(releases.answer)
 app.command(rich_help_panel=_WORK)(releases.freeze)
 app.command(rich_help_panel=_WORK)(releases.thaw)
+app.add_typer(clients.app, name="client", rich_help_panel=_WORK)
 app.command(rich_help_panel=_WORK)(lineage.lineage)
 app.command(rich_help_panel=_WORK)(lineage.reproduce)
 app.command(rich_help_panel=_WORK)(tensorboard.tensorboard)

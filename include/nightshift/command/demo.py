@@ -16,6 +16,7 @@ from nightshift.command.retraining import night_table, run_night, with_verdicts_
 from nightshift.command.seeding import fill_lake
 from nightshift.command.stack import bring_up, show_addresses
 from nightshift.errors import UnavailableError
+from nightshift.stack.doors import serving_client
 from nightshift.stack.settings import StackSettings, current_settings
 
 _PIPELINE = "flights"
@@ -59,14 +60,14 @@ def demo() -> None:
 
 def _predict(settings: StackSettings) -> None:
     try:
-        with httpx.Client(trust_env=False) as client:
-            answer = predict(client, settings, _PIPELINE, _FLIGHT)
+        with serving_client(settings) as client:
+            answer = predict(client, _PIPELINE, _FLIGHT)
     except httpx.HTTPError as error:
         raise UnavailableError(f"Envoy does not answer ({type(error).__name__}).") from None
     if not answer.is_success:
         raise UnavailableError(f"Envoy answered {answer.status_code}: {answer.text[:300]}")
     probability = _first_number(answer.json()["predictions"])
-    console.print(f"A prediction through Envoy: {_FLIGHT_WORDS}")
+    console.print(f"A prediction through Envoy, by TLS and with a key: {_FLIGHT_WORDS}")
     console.print(f"  more than 15 minutes late with probability {probability:.4f}")
 
 

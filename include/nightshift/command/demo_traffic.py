@@ -13,6 +13,7 @@ from nightshift.artifacts.store import ArtifactStore
 from nightshift.errors import NightshiftError
 from nightshift.release import requests
 from nightshift.release.golden import GOLDEN_FILE, Golden
+from nightshift.stack.doors import serving_client
 from nightshift.stack.settings import StackSettings
 from nightshift.storage.s3 import Bucket
 
@@ -38,21 +39,18 @@ def clients(bucket: Bucket, pipeline: str, settings: StackSettings) -> Iterator[
             thread.join(5)
 
 
-def predict(
-    client: httpx.Client, settings: StackSettings, pipeline: str, row: dict[str, Any]
-) -> httpx.Response:
+def predict(client: httpx.Client, pipeline: str, row: dict[str, Any]) -> httpx.Response:
     """One prediction through Envoy (raises httpx.HTTPError where it does not answer)."""
-    url = f"http://127.0.0.1:{settings.ports.serving_rest}/v1/models/{pipeline}:predict"
-    return client.post(url, json={"instances": [row]}, timeout=30)
+    return client.post(f"/v1/models/{pipeline}:predict", json={"instances": [row]})
 
 
 def _client(bucket: Bucket, pipeline: str, settings: StackSettings, done: threading.Event) -> None:
     rows = _rows(bucket, pipeline, done)
-    with httpx.Client(trust_env=False) as client:
+    with serving_client(settings) as client:
         while not done.is_set():
             for row in rows:
                 try:
-                    predict(client, settings, pipeline, row)
+                    predict(client, pipeline, row)
                 except httpx.HTTPError:
                     done.wait(1)
                 if done.wait(_PAUSE_SECONDS):

@@ -14,6 +14,7 @@ from nightshift.command.building import ensure_runtimes
 from nightshift.command.display import console, heading, since, span, watch, watch_board
 from nightshift.command.releases import decisions_shown, release_table
 from nightshift.errors import BadDefinitionError, NightshiftError, UnavailableError
+from nightshift.stack.doors import ca_certificate, demo_header
 from nightshift.stack.environment import airflow_login_file
 from nightshift.stack.health import is_healthy
 from nightshift.stack.lifecycle import Startup, bring_down, last_lines
@@ -130,8 +131,10 @@ def show_addresses(settings: StackSettings) -> None:
         logins = shown(airflow_login_file(settings))
         table.add_row("", f"also {', '.join(settings.people)}", f"passwords in {logins}")
     table.add_row("MLflow", f"http://127.0.0.1:{ports.mlflow}")
-    table.add_row("Serving", f"http://127.0.0.1:{ports.serving_rest}/v1/models/NAME", "REST")
+    table.add_row("Serving", f"https://127.0.0.1:{ports.serving_rest}/v1/models/NAME", "REST")
     table.add_row("", f"127.0.0.1:{ports.serving_grpc}", "gRPC")
+    table.add_row("", "key", f"{shown(demo_header(settings))} (curl -H @FILE)")
+    table.add_row("", "trust", shown(ca_certificate(settings)))
     console.print(table)
 
 

@@ -20,6 +20,7 @@ from nightshift.artifacts.store import ArtifactStore
 from nightshift.errors import NightshiftError, RefusedError, UnavailableError
 from nightshift.release.agent_flags import AgentFlags, parse_flags
 from nightshift.release.aliases import AliasMirror
+from nightshift.release.clients import ClientsFile
 from nightshift.release.controller import Controller
 from nightshift.release.edge import Edge
 from nightshift.release.edge_metrics import EdgeMetrics, EnvoyMetrics, PrometheusMetrics
@@ -70,7 +71,12 @@ class Agent:
         self._host = Host(
             layout=flags.layout,
             memory=HostMemory(flags.layout.state),
-            edge=Edge(flags.layout, flags.envoy_admin, flags.servers),
+            edge=Edge(
+                flags.layout,
+                flags.envoy_admin,
+                flags.servers,
+                ClientsFile(flags.clients_file) if flags.clients_file else None,
+            ),
             servers=servers,
             store=ArtifactStore(self._bucket),
             on_change=self._work.set,

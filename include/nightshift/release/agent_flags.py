@@ -32,6 +32,7 @@ class AgentFlags:
         envoy_admin: Envoy's administration address.
         port: Port of the local API on 127.0.0.1; None for none.
         token_file: File with the local API's token.
+        clients_file: Who may ask the models; None for everybody.
         poll: Seconds between two looks at the log.
         lease_ttl: Seconds after which a silent leader is replaced.
         silent_after: Seconds after which a silent host is left out of a step.
@@ -47,6 +48,7 @@ class AgentFlags:
     envoy_admin: Address
     port: int | None
     token_file: Path | None
+    clients_file: Path | None
     poll: float
     lease_ttl: float
     silent_after: float
@@ -83,6 +85,7 @@ def parse_flags(arguments: Sequence[str]) -> AgentFlags:
         envoy_admin=given.envoy_admin,
         port=given.port,
         token_file=given.token_file,
+        clients_file=given.clients_file,
         poll=given.poll_seconds,
         lease_ttl=given.lease_ttl_seconds,
         silent_after=given.silent_after_seconds,
@@ -119,6 +122,7 @@ def _add_host(parser: argparse.ArgumentParser) -> None:
             _add(parser, f"{colour}-{protocol}", Address.parse, text, required=True)
     _add(parser, "port", int, "port of the local API on 127.0.0.1; none by default")
     _add(parser, "token-file", Path, f"file with the local API's token, or {PREFIX}TOKEN")
+    _add(parser, "clients-file", Path, "who may ask the models; everybody without it")
     tracking = os.environ.get("MLFLOW_TRACKING_URI")
     text = "MLflow, for the aliases; none by default"
     _add(parser, "mlflow-tracking-uri", str, text, default=tracking)

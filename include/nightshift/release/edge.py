@@ -11,6 +11,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from nightshift.release.address import Address, Upstream
+from nightshift.release.clients import ClientsFile
 from nightshift.release.clusters import CLUSTERS_FILE, render_clusters
 from nightshift.release.files import write_atomically
 from nightshift.release.layout import HostLayout
@@ -30,11 +31,17 @@ class Edge:
         layout: The host's folders.
         admin: Envoy's administration address.
         upstreams: The two colours' servers as Envoy reaches them.
+        clients: Who may ask; None for everybody.
     """
 
     def __init__(
-        self, layout: HostLayout, admin: Address, upstreams: Mapping[Colour, Upstream]
+        self,
+        layout: HostLayout,
+        admin: Address,
+        upstreams: Mapping[Colour, Upstream],
+        clients: ClientsFile | None = None,
     ) -> None:
+        self._clients = clients
         self._state_file = layout.state / "routes.json"
         self._file = layout.routes / ROUTES_FILE
         self._clusters_file = layout.routes / CLUSTERS_FILE
@@ -57,7 +64,7 @@ class Edge:
     def set(self, routes: Iterable[PipelineRoute]) -> None:
         """Put these routes in force, beside those of pipelines not named here."""
         wanted = {**self._routes, **{route.pipeline: route for route in routes}}
-        text = render_routes(list(wanted.values()))
+        text = self._render(wanted)
         # Before the routes: Envoy refuses a route to a cluster that it does not know.
         self._write_clusters(wanted)
         if wanted == self._routes and _on_disk(self._file) == text:
@@ -73,7 +80,7 @@ class Edge:
         now = time.monotonic()
         if self._confirmed and now - self._checked_at < _RECHECK_SECONDS:
             return
-        text = render_routes(list(self._routes.values()))
+        text = self._render(self._routes)
         self._confirmed = self._envoy_uses(version_of(text))
         self._checked_at = now
         if not self._confirmed and now - self._written_at > _WRITE_AGAIN_SECONDS:
@@ -83,9 +90,13 @@ class Edge:
         text = render_clusters(pipelines, self._upstreams)
         if _on_disk(self._clusters_file) != text:
             write_atomically(self._clusters_file, text)
+    def _render(self, routes: dict[str, PipelineRoute]) -> str:
+        clients = self._clients.current() if self._clients else None
+        return render_routes(list(routes.values()), clients)
 
     def _write(self, text: str) -> None:
-        write_atomically(self._file, text)
+        # With clients the file holds their keys.
+        write_atomically(self._file, text, mode=0o600 if self._clients else 0o644)
         self._written_at, self._confirmed = time.monotonic(), False
         _log.info("routes: %s", "; ".join(_shown(route) for route in self._routes.values()))
 

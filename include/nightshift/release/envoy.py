@@ -12,10 +12,12 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nightshift.release import access as edge_access
+from nightshift.release.access import ListenerAccess
 from nightshift.release.address import Address
 from nightshift.release.clusters import CLUSTERS_FILE, render_clusters
 from nightshift.release.files import write_atomically
@@ -42,6 +44,7 @@ class EnvoyLayout:
         admin: Envoy's own administration; keep it on 127.0.0.1.
         folder: Where the route file lies, as Envoy sees it.
         node: Name of this Envoy in its own metrics and dumps.
+        access: What clients must show.
     """
 
     rest: Address
@@ -49,6 +52,7 @@ class EnvoyLayout:
     admin: Address
     folder: Path
     node: str = "nightshift"
+    access: ListenerAccess = field(default_factory=ListenerAccess)
 
 
 def render_bootstrap(layout: EnvoyLayout) -> str:
@@ -58,8 +62,8 @@ def render_bootstrap(layout: EnvoyLayout) -> str:
         "admin": {"address": layout.admin.socket},
         "static_resources": {
             "listeners": [
-                _listener("rest", layout.rest, layout.folder),
-                _listener("grpc", layout.grpc, layout.folder),
+                _listener("rest", layout.rest, layout),
+                _listener("grpc", layout.grpc, layout),
             ],
         },
         "dynamic_resources": {"cds_config": _watched(layout.folder, CLUSTERS_FILE)},
@@ -74,7 +78,8 @@ def render_bootstrap(layout: EnvoyLayout) -> str:
     return json.dumps(bootstrap, indent=1)
 
 
-def _listener(name: str, address: Address, folder: Path) -> dict[str, Any]:
+def _listener(name: str, address: Address, layout: EnvoyLayout) -> dict[str, Any]:
+    folder, access = layout.folder, layout.access
     manager = {
         "@type": _MANAGER,
         "stat_prefix": name,
@@ -83,7 +88,9 @@ def _listener(name: str, address: Address, folder: Path) -> dict[str, Any]:
         "normalize_path": True,
         "merge_slashes": True,
         "rds": {"route_config_name": ROUTES_NAME, "config_source": _watched(folder, ROUTES_FILE)},
+        **edge_access.manager_options(access),
         "http_filters": [
+            *edge_access.filters(access),
             # A failed gRPC call is HTTP 200: without this filter nobody would count it.
             {
                 "name": "grpc_stats",
@@ -101,7 +108,13 @@ def _listener(name: str, address: Address, folder: Path) -> dict[str, Any]:
         "name": name,
         "address": address.socket,
         "per_connection_buffer_limit_bytes": 1 << 20,
-        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+        **edge_access.listener_options(access),
+        "filter_chains": [
+            {
+                "filters": [{"name": "http", "typed_config": manager}],
+                **edge_access.transport_socket(access, folder),
+            }
+        ],
     }
 
 
@@ -130,6 +143,8 @@ def write_files(layout: EnvoyLayout, out: Path) -> Path:
     for file, empty in ((CLUSTERS_FILE, render_clusters([], {})), (ROUTES_FILE, render_routes([]))):
         if not (out / file).exists():
             write_atomically(out / file, empty)
+    for name, text in edge_access.secret_files(layout.access).items():
+        write_atomically(out / name, text)
     bootstrap = out / BOOTSTRAP_FILE
     write_atomically(bootstrap, render_bootstrap(layout))
     return bootstrap
@@ -145,15 +160,33 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seen-as", type=Path, help="the same folder as Envoy sees it")
     for name in ("rest", "grpc", "admin"):
         parser.add_argument(f"--{name}", type=Address.parse, required=True)
+    _add_access(parser)
     given = vars(parser.parse_args(arguments))
     layout = EnvoyLayout(
         rest=given["rest"],
         grpc=given["grpc"],
         admin=given["admin"],
         folder=(given["seen_as"] or given["out"]).absolute(),
+        access=ListenerAccess(
+            certificates=given["tls_folder"],
+            client_ca=given["client_ca"],
+            clients=given["clients"],
+            max_request_bytes=given["max_request_bytes"],
+        ),
     )
     print(write_files(layout, given["out"].absolute()))
     return 0
+
+
+def _add_access(parser: argparse.ArgumentParser) -> None:
+    text = "folder with tls.crt and tls.key, as Envoy sees it; plain text by default"
+    parser.add_argument("--tls-folder", type=Path, help=text)
+    text = "take client certificates that client-ca.crt in that folder has signed"
+    parser.add_argument("--client-ca", action="store_true", help=text)
+    text = "let in only who the agent's clients file names; by default everybody"
+    parser.add_argument("--clients", action="store_true", help=text)
+    text = "largest body of a request; no limit by default"
+    parser.add_argument("--max-request-bytes", type=int, help=text)
 
 
 if __name__ == "__main__":

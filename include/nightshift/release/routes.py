@@ -18,6 +18,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from nightshift.release.access import guard, rates
+from nightshift.release.clients import Clients
 from nightshift.release.record import Colour, ReleaseRecord, Weights
 
 ROUTES_NAME = "nightshift"
@@ -89,13 +91,15 @@ def cluster(pipeline: str, colour: Colour, protocol: str) -> str:
     return f"{pipeline}-{colour}-{protocol}"
 
 
-def render_routes(routes: Sequence[PipelineRoute]) -> str:
+def render_routes(routes: Sequence[PipelineRoute], clients: Clients | None = None) -> str:
     """The route file's text: a discovery response with one route table.
 
     Args:
         routes: One per pipeline, in any order.
+        clients: Who may ask them; None for everybody.
     """
     ordered = sorted(routes, key=lambda route: route.pipeline)
+    found = [*_rest(ordered), *_grpc(ordered), _nothing_here()]
     table = {
         "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
         "name": ROUTES_NAME,
@@ -105,7 +109,8 @@ def render_routes(routes: Sequence[PipelineRoute]) -> str:
             {
                 "name": "all",
                 "domains": ["*"],
-                "routes": [*_rest(ordered), *_grpc(ordered), _nothing_here()],
+                "routes": found if clients is None else guard(found, clients),
+                **({} if clients is None else rates(clients)),
             }
         ],
     }
@@ -127,7 +132,8 @@ def _rest(routes: Sequence[PipelineRoute]) -> list[dict[str, Any]]:
         # The name must end where a segment or a verb does: `flights` is not `flights2`.
         path = f"/v1/models/{re.escape(route.pipeline)}([/:].*)?"
         action = _forward(route, "rest") or _rest_answer(503, _not_released(route))
-        found.append({"match": {"safe_regex": {"regex": path}}, **action})
+        match = {"safe_regex": {"regex": path}}
+        found.append({"name": route.pipeline, "match": match, **action})
     return found
 
 
@@ -160,7 +166,8 @@ def _grpc_unnamed(routes: Sequence[PipelineRoute], names: str) -> dict[str, Any]
 
 def _grpc_route(route: PipelineRoute, *headers: dict[str, Any]) -> dict[str, Any]:
     unreleased = _grpc_answer(_Grpc.UNAVAILABLE, _not_released(route))
-    return {"match": _grpc_match(*headers), **(_forward(route, "grpc") or unreleased)}
+    action = _forward(route, "grpc") or unreleased
+    return {"name": route.pipeline, "match": _grpc_match(*headers), **action}
 
 
 def _grpc_match(*headers: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from nightshift.stack.doors import clients_file
 from nightshift.stack.settings import HEAVY_POOL, HOME, MARKER, StackSettings
 
 S3_CONNECTION = "AIRFLOW_CONN_NIGHTSHIFT_S3"
@@ -94,6 +95,7 @@ def agent_environment(settings: StackSettings) -> dict[str, str]:
         "NIGHTSHIFT_AGENT_GREEN_REST": f"127.0.0.1:{ports.green_rest}",
         "NIGHTSHIFT_AGENT_GREEN_GRPC": f"127.0.0.1:{ports.green_grpc}",
         "NIGHTSHIFT_AGENT_PORT": str(ports.agent),
+        "NIGHTSHIFT_AGENT_CLIENTS_FILE": str(clients_file(settings)),
         "NIGHTSHIFT_AGENT_TOKEN": settings.passwords.agent_token,
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports.mlflow}",
     }

@@ -12,6 +12,7 @@ from nightshift.release.address import Address
 from nightshift.release.envoy import EnvoyLayout, write_files
 from nightshift.stack.airflow_api import AirflowApi
 from nightshift.stack.buckets import make_buckets
+from nightshift.stack.doors import access, make_doors
 from nightshift.stack.environment import (
     airflow_database,
     airflow_environment,
@@ -46,6 +47,7 @@ def make_folders(settings: StackSettings) -> None:
     for name in ("airflow", "mlflow", "s3", "agent", "envoy", "serving/blue", "serving/green"):
         (settings.data / name).mkdir(parents=True, exist_ok=True)
     _write_logins(settings)
+    make_doors(settings)
     for colour in ("blue", "green"):
         config = settings.data / "serving" / colour / "models.config"
         if not config.exists():
@@ -74,6 +76,7 @@ def envoy_layout(settings: StackSettings) -> EnvoyLayout:
         grpc=local(ports.serving_grpc),
         admin=local(ports.envoy_admin),
         folder=settings.data / "envoy",
+        access=access(settings),
     )
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 import yaml
@@ -22,6 +21,7 @@ from nightshift.release.log import ReleaseLog
 from nightshift.release.record import ReleaseRecord
 from nightshift.runtimes import Runtime, python_of
 from nightshift.stack.airflow_api import AirflowApi, DagRun, RunState
+from nightshift.stack.doors import serving_client
 from nightshift.stack.environment import step_environment
 from nightshift.stack.settings import StackSettings, current_settings
 from nightshift.storage.s3 import Bucket, artifact_bucket
@@ -124,11 +124,8 @@ class Stack:
 
     def predict(self, rows: list[dict[str, object]]) -> list[float]:
         """Ask the live model through Envoy."""
-        answer = httpx.post(
-            f"http://127.0.0.1:{self.settings.ports.serving_rest}/v1/models/{PIPELINE}:predict",
-            json={"instances": rows},
-            timeout=30,
-        )
+        with serving_client(self.settings) as client:
+            answer = client.post(f"/v1/models/{PIPELINE}:predict", json={"instances": rows})
         assert answer.status_code == 200, answer.text
         return [
             p["probability"] if isinstance(p, dict) else p for p in answer.json()["predictions"]

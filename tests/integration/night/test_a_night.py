@@ -10,6 +10,7 @@ import pytest
 from nightshift.release.log import ReleaseLog
 from nightshift.release.record import Phase
 from nightshift.stack.airflow_api import DagRun, RunState
+from nightshift.stack.doors import ca_certificate, demo_key
 from tests.integration.night.conftest import PIPELINE, STEPS, Stack, command
 
 
@@ -93,12 +94,12 @@ def test_rest_and_grpc_answer_as_the_saved_model_does(
     request.model_spec.name = PIPELINE
     for name, value in inputs.items():
         request.inputs[name].CopyFrom(tf.make_tensor_proto(value.numpy(), dtype=value.dtype))
-    with grpc.insecure_channel(
-        f"127.0.0.1:{stack.settings.ports.serving_grpc}",
-        options=[("grpc.default_authority", PIPELINE)],
-    ) as channel:
+    trust = grpc.ssl_channel_credentials(ca_certificate(stack.settings).read_bytes())
+    key = demo_key(stack.settings)
+    with grpc.secure_channel(f"127.0.0.1:{stack.settings.ports.serving_grpc}", trust) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        answer = stub.Predict(request, timeout=30)
+        metadata = (("x-api-key", key), ("x-nightshift-pipeline", PIPELINE))
+        answer = stub.Predict(request, timeout=30, metadata=metadata)
     values = tf.make_ndarray(answer.outputs["probability"]).reshape(-1).tolist()
     assert values == pytest.approx(direct, abs=1e-6)
 
