@@ -90,6 +90,7 @@ class Edge:
         text = render_clusters(pipelines, self._upstreams)
         if _on_disk(self._clusters_file) != text:
             write_atomically(self._clusters_file, text)
+
     def _render(self, routes: dict[str, PipelineRoute]) -> str:
         clients = self._clients.current() if self._clients else None
         return render_routes(list(routes.values()), clients)

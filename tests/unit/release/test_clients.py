@@ -52,9 +52,7 @@ def test_what_is_wrong_is_named_by_its_place(text: str, says: str) -> None:
 
 def test_no_error_repeats_a_key() -> None:
     with pytest.raises(BadDefinitionError) as caught:
-        parse_clients(
-            "clients: [{name: a, pipelines: [], keys: ['a secret with blanks']}]", "f"
-        )
+        parse_clients("clients: [{name: a, pipelines: [], keys: ['a secret with blanks']}]", "f")
     assert "secret" not in str(caught.value)
 
 
