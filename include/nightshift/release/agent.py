@@ -83,7 +83,7 @@ class Agent:
         )
         self._recording = Recording(self._bucket, requests, self._shadow, self._host.records)
         meter = Meter(_edge_metrics(flags), flags.layout.state / "traffic")
-        self._watching = Watching(meter, self._shadow)
+        self._watching = Watching(meter, self._shadow, servers)
         self._logs: dict[str, ReleaseLog] = {}
         self._beat = 0
         self._lease = Lease(self._bucket, f"{flags.host}-{uuid.uuid4().hex[:8]}", flags.lease_ttl)

@@ -18,7 +18,9 @@ from nightshift.release.record import Colour
 from nightshift.release.traffic import BOUNDS_MS, Counts, Stretch, total
 
 RULES = 6
-"""Rules that share the chance of error: all but the one about NaN, which allows none."""
+"""Rules that share the chance of error: all but those about memory and NaN, which know."""
+
+_MEGABYTE = 1e6
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def checks(stretches: Sequence[Stretch], new: Colour, rules: Analysis) -> list[C
         _failures(stretches, new, needed),
         _errors(stretches, new, rules, needed),
         _latency(stretches, new, rules, needed),
+        _memory(stretches, new, rules),
         _compared_failures(stretches, new, needed),
         _non_finite(stretches, new),
         _disagreement(stretches, rules, needed),
@@ -117,6 +120,18 @@ def _slower(new: Counts, old: Counts, ratio: float) -> float:
 
 def _first_at_least(bound: float) -> list[int]:
     return [place for place, known in enumerate(BOUNDS_MS) if known >= bound][:1]
+
+
+def _memory(stretches: Sequence[Stretch], new: Colour, rules: Analysis) -> Check:
+    """No statistics: memory is known. Of servers that do not tell nothing is held against it."""
+    mine = max((s.traffic.memory(new) for s in stretches), default=0)
+    theirs = max((s.traffic.memory(new.other) for s in stretches), default=0)
+    text = (
+        f"{mine / _MEGABYTE:.0f} MB against {theirs / _MEGABYTE:.0f} MB; it may take "
+        f"{rules.max_memory_ratio:g} times as much"
+    )
+    limit = rules.max_memory_ratio * theirs
+    return Check("memory", text, mine / limit if limit else 0.0)
 
 
 def _compared_failures(stretches: Sequence[Stretch], new: Colour, needed: float) -> Check:

@@ -49,7 +49,7 @@ class Meter:
         self._metered = _remembered(folder)
         self._unread_since: float | None = None
 
-    def look(self, records: Iterable[ReleaseRecord]) -> None:
+    def look(self, records: Iterable[ReleaseRecord], memory: Traffic | None = None) -> None:
         """Read the counters, where a record is in a phase that is judged by them."""
         judged = {record.pipeline: record for record in records if record.stretch}
         if not judged:
@@ -63,7 +63,7 @@ class Meter:
                 self._unread_since = time.monotonic()
             return
         self._unread_since = None
-        self._count(judged, traffic)
+        self._count(judged, {name: now + (memory or Traffic()) for name, now in traffic.items()})
 
     @property
     def silent_seconds(self) -> float:
@@ -91,7 +91,12 @@ class Meter:
 
 
 def _counted(known: Metered, stretch: str, now: Traffic) -> Metered:
-    new = Traffic(blue=now.blue.since(known.seen.blue), green=now.green.since(known.seen.green))
+    new = now.model_copy(
+        update={
+            "blue": now.blue.since(known.seen.blue),
+            "green": now.green.since(known.seen.green),
+        }
+    )
     so_far = known.stretches.get(stretch, Traffic())
     return known.model_copy(
         update={"stretches": {**known.stretches, stretch: so_far + new}, "seen": now}

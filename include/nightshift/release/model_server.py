@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -13,6 +14,7 @@ from nightshift.errors import UnavailableError
 from nightshift.release.address import Address
 
 _JSON = {"content-type": "application/json"}
+_METRICS = "/monitoring/prometheus/metrics"
 _STATUS_SECONDS = 5.0
 _PREDICT_SECONDS = 60.0
 
@@ -72,6 +74,12 @@ class ModelServer:
         failed = status.get("error_code", "OK") != "OK"
         error = f"{status['error_code']}: {status.get('error_message', '')}" if failed else ""
         return ServedVersion(ServedState(found["state"]), error)
+
+    def memory_bytes(self) -> int:
+        """Memory that the server's process takes; 0 where it does not tell (TensorFlow Serving)."""
+        answer = self._send("GET", _METRICS, timeout=_STATUS_SECONDS)
+        found = re.search(r"^process_resident_memory_bytes (\S+)$", answer.text, re.MULTILINE)
+        return int(float(found[1])) if found else 0
 
     def predict(
         self,

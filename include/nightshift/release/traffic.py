@@ -87,13 +87,25 @@ class Traffic(BaseModel):
 
     blue: Counts = Counts()
     green: Counts = Counts()
+    blue_memory: int = 0
+    green_memory: int = 0
+    """The most bytes that a host's server was seen to take; 0 where it does not tell."""
 
     def of(self, colour: Colour) -> Counts:
         """One colour's."""
         return self.blue if colour is Colour.BLUE else self.green
 
+    def memory(self, colour: Colour) -> int:
+        """One colour's, in bytes."""
+        return self.blue_memory if colour is Colour.BLUE else self.green_memory
+
     def __add__(self, other: Traffic) -> Traffic:
-        return Traffic(blue=self.blue + other.blue, green=self.green + other.green)
+        return Traffic(
+            blue=self.blue + other.blue,
+            green=self.green + other.green,
+            blue_memory=max(self.blue_memory, other.blue_memory),
+            green_memory=max(self.green_memory, other.green_memory),
+        )
 
 
 class Stretch(BaseModel):

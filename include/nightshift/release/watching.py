@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from nightshift.errors import UnavailableError
 from nightshift.release.meter import Meter
-from nightshift.release.record import ReleaseRecord
+from nightshift.release.model_server import ModelServer
+from nightshift.release.record import Colour, ReleaseRecord
 from nightshift.release.shadow import Shadow, ShadowTarget
 from nightshift.release.status import PipelineStatus
-from nightshift.release.traffic import Stretch
+from nightshift.release.traffic import Stretch, Traffic
 
 
 class Watching:
@@ -17,22 +19,31 @@ class Watching:
     Args:
         meter: Counts what clients' requests met.
         shadow: Compares the two versions' answers.
+        servers: The two colours' servers, asked for their memory.
     """
 
-    def __init__(self, meter: Meter, shadow: Shadow) -> None:
+    def __init__(self, meter: Meter, shadow: Shadow, servers: Mapping[Colour, ModelServer]) -> None:
         self._meter = meter
+        self._servers = servers
         self._shadow = shadow
 
     def look(self, records: Iterable[ReleaseRecord]) -> bool:
         """Count once; whether any release is judged by it."""
         known = list(records)
-        self._meter.look(known)
+        judged = any(record.stretch for record in known)
+        self._meter.look(known, self._memory() if judged else None)
         self._shadow.watch(_targets(known))
-        return any(record.stretch for record in known)
+        return judged
 
     def reported(self, statuses: Mapping[str, PipelineStatus]) -> dict[str, PipelineStatus]:
         """The statuses with what was seen of each pipeline's newest judged release."""
         return {name: self._seen(name, status) for name, status in statuses.items()}
+
+    def _memory(self) -> Traffic:
+        return Traffic(
+            blue_memory=_memory_of(self._servers[Colour.BLUE]),
+            green_memory=_memory_of(self._servers[Colour.GREEN]),
+        )
 
     def _seen(self, pipeline: str, status: PipelineStatus) -> PipelineStatus:
         metered = self._meter.of(pipeline)
@@ -52,6 +63,14 @@ class Watching:
                 "metrics_silent_seconds": self._meter.silent_seconds,
             }
         )
+
+
+def _memory_of(server: ModelServer) -> int:
+    try:
+        return server.memory_bytes()
+    except UnavailableError:
+        # A server that is away is seen by the requests that it fails.
+        return 0
 
 
 def _targets(records: Iterable[ReleaseRecord]) -> dict[str, ShadowTarget]:

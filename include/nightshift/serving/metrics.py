@@ -8,8 +8,10 @@ without the suffix `_total`, so it cannot stand in.)
 
 from __future__ import annotations
 
+import resource
 import threading
 from bisect import bisect_left
+from pathlib import Path
 from typing import Final
 
 from nightshift.serving.errors import StatusCode
@@ -136,7 +138,15 @@ class Metrics:
             self._request_latency,
             self._runtime_latency,
         )
-        return "\n".join(line for metric in metrics for line in metric.lines()) + "\n"
+        lines = [line for metric in metrics for line in metric.lines()]
+        return "\n".join([*lines, *_memory_lines()]) + "\n"
+
+
+def _memory_lines() -> list[str]:
+    """The process's memory, under the name that Prometheus's own clients give it."""
+    name = "process_resident_memory_bytes"
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return [f"# TYPE {name} gauge", f"{name} {pages * resource.getpagesize()}"]
 
 
 def _labels(names: tuple[str, ...], values: _LabelValues) -> str:

@@ -40,8 +40,9 @@ INPUTS = [1.0, 2.0, 3.0]
 class Machine:
     """The long-lived part of a host: model servers and Envoy. Slow to start, so tests share it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: str = "nightshift.serving.server") -> None:
         self.folder = folder
+        self.server_module = server
         self.layout = EnvoyLayout(
             rest=Address(HOST, free_port()),
             grpc=Address(HOST, free_port()),
@@ -67,7 +68,7 @@ class Machine:
             [
                 python_of(Runtime.ML),
                 "-m",
-                "nightshift.serving.server",
+                self.server_module,
                 f"--port={upstream.grpc.port}",
                 f"--rest_api_port={upstream.rest.port}",
                 f"--model_config_file={config}",
@@ -154,6 +155,7 @@ class Rig:
         golden_offset: float = 0.0,
         night: date | None = None,
         pipeline: str = PIPELINE,
+        answers: list[float] | None = None,
     ) -> Candidate:
         """Commit a model artifact and give back its candidate.
 
@@ -162,8 +164,9 @@ class Rig:
             golden_offset: Added to the recorded golden answers, to make them wrong.
             night: Its night; a higher version has a later one by default.
             pipeline: Whose model.
+            answers: The golden answers, where the version does not answer as above.
         """
-        answers = [x * version / 10 + golden_offset for x in INPUTS]
+        answers = answers or [x * version / 10 + golden_offset for x in INPUTS]
         model = self._commit(pipeline, "model", str(version), answers, f"{version}-{golden_offset}")
         candidate = Candidate(
             version=version,

@@ -12,11 +12,16 @@ def test_requests_are_counted_by_model_and_outcome() -> None:
     metrics.request("a", StatusCode.OK)
     metrics.request("a", StatusCode.NOT_FOUND)
 
-    assert metrics.page().splitlines() == [
+    assert metrics.page().splitlines()[:3] == [
         "# TYPE :tensorflow:serving:request_count counter",
         ':tensorflow:serving:request_count{model_name="a",status="NOT_FOUND"} 1',
         ':tensorflow:serving:request_count{model_name="a",status="OK"} 2',
     ]
+
+
+def test_the_memory_of_the_process_is_told() -> None:
+    name, value = Metrics().page().splitlines()[-1].split()
+    assert name == "process_resident_memory_bytes" and int(value) > 1_000_000
 
 
 def test_buckets_are_cumulative_and_include_their_upper_bound() -> None:
