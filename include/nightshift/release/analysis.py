@@ -4,17 +4,21 @@ Every rule compares the two over the same time, so what troubles both condemns n
 version that is worse helps no rule to condemn the new one. The rules are tests that may be read
 at any moment (:mod:`nightshift.release.evidence`), and share ``Analysis.error`` equally: a version
 within all limits is stopped with at most that chance over the whole of its release.
+
+Of clients' requests Envoy gives a known share to the new version, by chance. So of those that went
+wrong at most that share should be the new version's, however often things go wrong: that is what
+is tested, in each step by its own share, and the evidence of all steps adds up.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nightshift.definition.rollout import Analysis
-from nightshift.release.evidence import band, log_above, log_mean, log_more_often
-from nightshift.release.record import Colour
+from nightshift.definition.rollout import Analysis, Rollout
+from nightshift.release.evidence import band, log_above, log_mean
+from nightshift.release.record import Colour, Phase
 from nightshift.release.traffic import BOUNDS_MS, Counts, Stretch, total
 
 RULES = 6
@@ -44,19 +48,26 @@ class Check:
         return self.evidence >= 1
 
 
-def checks(stretches: Sequence[Stretch], new: Colour, rules: Analysis) -> list[Check]:
+def checks(counted: Mapping[str, Stretch], new: Colour, rollout: Rollout) -> list[Check]:
     """How every rule stands.
 
     Args:
-        stretches: The release's phases and steps so far, each compared within itself.
+        counted: The release's phases and steps so far, by name
+            (:attr:`nightshift.release.record.ReleaseRecord.stretch`).
         new: The colour that holds the new version.
-        rules: The limits.
+        rollout: The limits, and the steps' shares.
     """
+    rules, stretches = rollout.analysis, list(counted.values())
     needed = math.log(RULES / rules.error)
+    shared = [
+        _Shared(share, stretch.traffic.of(new), stretch.traffic.of(new.other))
+        for name, stretch in counted.items()
+        if (share := _share_of(name, rollout)) < 1
+    ]
     return [
-        _failures(stretches, new, needed),
+        _failures(shared, needed),
         _errors(stretches, new, rules, needed),
-        _latency(stretches, new, rules, needed),
+        _latency(shared, rules, needed),
         _memory(stretches, new, rules),
         _compared_failures(stretches, new, needed),
         _non_finite(stretches, new),
@@ -65,12 +76,30 @@ def checks(stretches: Sequence[Stretch], new: Colour, rules: Analysis) -> list[C
     ]
 
 
-def _failures(stretches: Sequence[Stretch], new: Colour, needed: float) -> Check:
+@dataclass(frozen=True)
+class _Shared:
+    """A step in which both versions had clients: the new one's share, and both counts."""
+
+    share: float
+    mine: Counts
+    theirs: Counts
+
+
+def _share_of(name: str, rollout: Rollout) -> float:
+    """The new version's share of the traffic in a phase or step."""
+    phase, _, number = name.partition("-")
+    if phase == Phase.CANARY:
+        return rollout.steps[int(number) - 1].weight / 100
+    return 0.0 if phase == Phase.SHADOW else 1.0
+
+
+def _failures(shared: Sequence[_Shared], needed: float) -> Check:
     logs = sum(
-        log_more_often(a.failures, a.requests, b.failures, b.requests)
-        for a, b in _both(stretches, new)
+        log_above(part.mine.failures, part.mine.failures + part.theirs.failures, part.share)
+        for part in shared
+        if part.share
     )
-    mine, theirs = _summed(stretches, new), _summed(stretches, new.other)
+    mine, theirs = _sums(shared)
     text = (
         f"{_share(mine.failures, mine.requests)} failed, of the live version's "
         f"{_share(theirs.failures, theirs.requests)} in the same time"
@@ -91,9 +120,9 @@ def _errors(stretches: Sequence[Stretch], new: Colour, rules: Analysis, needed: 
     return Check("error rate", text, logs / needed)
 
 
-def _latency(stretches: Sequence[Stretch], new: Colour, rules: Analysis, needed: float) -> Check:
-    logs = sum(_slower(a, b, rules.latency_ratio) for a, b in _both(stretches, new))
-    mine, theirs = _summed(stretches, new), _summed(stretches, new.other)
+def _latency(shared: Sequence[_Shared], rules: Analysis, needed: float) -> Check:
+    logs = sum(_slower(part, rules.latency_ratio) for part in shared if part.share)
+    mine, theirs = _sums(shared)
     shown = ", ".join(
         f"p{share * 100:g} {_milliseconds(mine.quantile(share))} against "
         f"{_milliseconds(theirs.quantile(share))}"
@@ -103,16 +132,20 @@ def _latency(stretches: Sequence[Stretch], new: Colour, rules: Analysis, needed:
     return Check("latency", text, logs / needed)
 
 
-def _slower(new: Counts, old: Counts, ratio: float) -> float:
+def _slower(part: _Shared, ratio: float) -> float:
     """Evidence that the new version is more than ``ratio`` times as slow.
 
-    For each bound: do more of the new answers take ``ratio`` times the bound than of the old ones
-    take the bound itself? The mean over all bounds sees a slow tail and a slow middle alike.
+    For each bound: of the new answers that took ``ratio`` times the bound and the old ones that
+    took the bound itself, is more than its share the new version's? The mean over all bounds sees
+    a slow tail and a slow middle alike.
     """
-    if not new.timed or not old.timed:
-        return 0.0
+
+    def evidence(bucket: int, later: int) -> float:
+        mine, theirs = part.mine.slower_than(later), part.theirs.slower_than(bucket)
+        return log_above(mine, mine + theirs, part.share)
+
     return log_mean(
-        log_more_often(new.slower_than(later), new.timed, old.slower_than(bucket), old.timed)
+        evidence(bucket, later)
         for bucket, bound in enumerate(BOUNDS_MS)
         for later in _first_at_least(ratio * bound)
     )
@@ -176,8 +209,9 @@ def _shift(stretches: Sequence[Stretch], rules: Analysis) -> Check:
     return Check("shift of answers", text, (distance - margin) / rules.max_shift)
 
 
-def _both(stretches: Sequence[Stretch], new: Colour) -> list[tuple[Counts, Counts]]:
-    return [(s.traffic.of(new), s.traffic.of(new.other)) for s in stretches]
+def _sums(shared: Sequence[_Shared]) -> tuple[Counts, Counts]:
+    mine = sum((part.mine for part in shared), Counts())
+    return mine, sum((part.theirs for part in shared), Counts())
 
 
 def _summed(stretches: Sequence[Stretch], colour: Colour) -> Counts:

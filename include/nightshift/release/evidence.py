@@ -19,36 +19,13 @@ _PRIOR = 0.5
 """Jeffreys' prior, Beta(1/2, 1/2): little is lost wherever the true rate is."""
 
 
-def log_more_often(new_hits: int, new_total: int, old_hits: int, old_total: int) -> float:
-    """Evidence that something happens more often with the new version than with the old.
-
-    Hypothesis: the new rate is at most the old. The numerator is the likelihood of both counts
-    under independent Jeffreys priors, the denominator the largest likelihood that the hypothesis
-    allows; that ratio is an e-process ("universal inference": Wasserman, Ramdas and Balakrishnan
-    2020, PNAS 117, with a mixture in place of the estimate, as in Robbins 1970, Annals of
-    Mathematical Statistics 41).
-
-    Args:
-        new_hits: How often it happened with the new version.
-        new_total: Requests that the new version answered.
-        old_hits: The same of the old version.
-        old_total: The same of the old version.
-
-    Returns:
-        The logarithm of the e-value; 0 where nothing is known.
-    """
-    if not new_total or not old_total:
-        return 0.0
-    mixture = _log_mixture(new_hits, new_total) + _log_mixture(old_hits, old_total)
-    if new_hits * old_total <= old_hits * new_total:
-        allowed = _log_best(new_hits, new_total) + _log_best(old_hits, old_total)
-    else:
-        allowed = _log_best(new_hits + old_hits, new_total + old_total)
-    return mixture - allowed
-
-
 def log_above(hits: int, total: int, limit: float) -> float:
-    """Evidence that a rate is above a limit (same method; hypothesis: it is at most ``limit``).
+    """Evidence that a rate is above a limit. Hypothesis: it is at most ``limit``.
+
+    The numerator is the likelihood of the count under Jeffreys' prior, the denominator the largest
+    likelihood that the hypothesis allows; that ratio is an e-process ("universal inference":
+    Wasserman, Ramdas and Balakrishnan 2020, PNAS 117, with a mixture in place of the estimate, as
+    in Robbins 1970, Annals of Mathematical Statistics 41).
 
     Args:
         hits: How often it happened.

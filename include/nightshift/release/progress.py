@@ -113,7 +113,7 @@ def _judge(
     record: ReleaseRecord, asked: Request, observation: Observation, now: datetime
 ) -> Change | None:
     stretches = observation.stretches(asked.id)
-    found = checks(list(stretches.values()), asked.colour, asked.rollout.analysis)
+    found = checks(stretches, asked.colour, asked.rollout)
     against = [check for check in found if check.condemns]
     if against:
         return _condemn(record, asked, against)

@@ -34,5 +34,5 @@ def view(bucket: Bucket, record: ReleaseRecord) -> ReleaseView:
         return ReleaseView(record, {}, ())
     reports = [status.pipelines.get(record.pipeline) for status in read_statuses(bucket)]
     stretches = counted(reports, asked.id)
-    found = checks(list(stretches.values()), asked.colour, asked.rollout.analysis)
+    found = checks(stretches, asked.colour, asked.rollout)
     return ReleaseView(record, stretches, tuple(found) if stretches else ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nightshift.definition.rollout import Analysis
+from nightshift.definition.rollout import Analysis, CanaryStep, Rollout
 from nightshift.release.analysis import checks
 from nightshift.release.comparison import BINS, Compared, PerColour
 from nightshift.release.record import Colour
@@ -24,7 +24,11 @@ def stretch(blue: Counts, green: Counts, compared: Compared | None = None) -> St
 
 
 def condemned(*stretches: Stretch, rules: Analysis | None = None) -> set[str]:
-    found = checks(stretches, NEW, rules or Analysis())
+    """Of a release with a step of 10% and one of 95%, and a time of baking."""
+    names = ("canary-1", "canary-2", "baking")
+    steps = (CanaryStep(weight=10), CanaryStep(weight=95))
+    rollout = Rollout(steps=steps, analysis=rules or Analysis())
+    found = checks(dict(zip(names, stretches, strict=False)), NEW, rollout)
     return {check.rule for check in found if check.condemns}
 
 
@@ -55,14 +59,18 @@ def test_a_sick_live_version_does_not_condemn_a_good_new_one() -> None:
     assert condemned(stretch(sick, counts(1000))) == set()
 
 
-def test_a_live_version_without_requests_leaves_the_limit_on_errors() -> None:
-    assert condemned(stretch(Counts(), counts(1000, failures=200, errors=200))) == {"error rate"}
+def test_when_all_traffic_is_its_own_the_limit_on_errors_is_left() -> None:
+    baking = stretch(Counts(), counts(1000, failures=200, errors=200))
+    assert condemned(Stretch(), Stretch(), baking) == {"error rate"}
 
 
 def test_evidence_of_two_steps_adds_up_though_weights_changed() -> None:
-    part = stretch(counts(1000), counts(100, failures=6))
-    assert condemned(part) == set()
-    assert "failure rate" in condemned(part, part, part)
+    first, second = (
+        stretch(counts(900), counts(100, failures=4)),
+        stretch(counts(50), counts(950, failures=100)),
+    )
+    assert condemned(first) == condemned(Stretch(), second) == set()
+    assert condemned(first, second) == {"failure rate"}
 
 
 def test_a_step_in_which_all_failed_more_often_does_not_condemn_the_one_with_more_of_it() -> None:
@@ -124,5 +132,6 @@ def test_shifted_answers_condemn() -> None:
 
 
 def test_every_check_says_value_and_limit_and_is_finite() -> None:
-    for check in checks([stretch(counts(10), counts(10, failures=10))], NEW, Analysis()):
+    step = {"baking": stretch(counts(10), counts(10, failures=10))}
+    for check in checks(step, NEW, Rollout()):
         assert check.text and math.isfinite(check.evidence)

@@ -49,7 +49,8 @@ def report(
     assert view.status is not None and record.request is not None
     colour = record.request.colour
     counts = {colour.value: new or Counts(), colour.other.value: old or Counts()}
-    stretch = Stretch(traffic=Traffic(**counts), compared=Compared(pairs=pairs))
+    traffic = Traffic().model_copy(update=counts)
+    stretch = Stretch(traffic=traffic, compared=Compared(pairs=pairs))
     status = view.status.model_copy(
         update={
             "release": record.request.id,
