@@ -16,6 +16,7 @@ from nightshift.command import (
     lineage,
     pipelines,
     releases,
+    replay,
     retraining,
     schema,
     seeding,
@@ -103,6 +104,7 @@ app.command(rich_help_panel=_WORK)(releases.watch)
 app.command(rich_help_panel=_WORK)(releases.answer)
 app.command(rich_help_panel=_WORK)(releases.freeze)
 app.command(rich_help_panel=_WORK)(releases.thaw)
+app.command(rich_help_panel=_WORK)(replay.replay)
 app.add_typer(clients.app, name="client", rich_help_panel=_WORK)
 app.command(rich_help_panel=_WORK)(lineage.lineage)
 app.command(rich_help_panel=_WORK)(lineage.reproduce)

@@ -35,6 +35,7 @@ from nightshift.release.model_server import ModelServer
 from nightshift.release.placement import clear_incoming
 from nightshift.release.reconciliation import reconcile_rollback
 from nightshift.release.recording import Recording
+from nightshift.release.replay import Replayer
 from nightshift.release.request_log import RequestLog
 from nightshift.release.shadow import Shadow
 from nightshift.release.status import HostStatus, write_status
@@ -82,6 +83,9 @@ class Agent:
             on_change=self._work.set,
         )
         self._recording = Recording(self._bucket, requests, self._shadow, self._host.records)
+        self._replayer = Replayer(
+            self._bucket, flags.host, self._shadow, flags.layout.state, self._stop
+        )
         meter = Meter(_edge_metrics(flags), flags.layout.state / "traffic")
         self._watching = Watching(meter, self._shadow, servers)
         self._logs: dict[str, ReleaseLog] = {}
@@ -111,6 +115,7 @@ class Agent:
             self._loop("report", self._report_status, self._report, _BEAT_SECONDS),
             self._loop("meter", self._count, None, _METER_SECONDS),
             self._loop("recording", self._recording.tick, None, _RECORD_SECONDS),
+            self._loop("replay", self._replayer.tick, None, _RECORD_SECONDS),
             self._loop("controller", self._control, None, self.flags.poll),
         ]
         if self._aliases:

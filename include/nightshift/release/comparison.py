@@ -45,6 +45,8 @@ class Compared(BaseModel):
     """Requests that this colour answered with NaN or infinity and the other did not."""
     unanswered: int = 0
     """Samples that the other colour's server could not be asked about; not among the pairs."""
+    replayed: int = 0
+    """Requests that were sent again and not asked by a client, among the pairs or unanswered."""
     dropped: int = 0
     """Samples that were not compared, because too many came at once."""
     blue: tuple[int, ...] = (0,) * (BINS + 2)
@@ -60,6 +62,7 @@ class Compared(BaseModel):
             failed_alone=self.failed_alone + other.failed_alone,
             non_finite_alone=self.non_finite_alone + other.non_finite_alone,
             unanswered=self.unanswered + other.unanswered,
+            replayed=self.replayed + other.replayed,
             dropped=self.dropped + other.dropped,
             blue=tuple(a + b for a, b in zip(self.blue, other.blue, strict=True)),
             green=tuple(a + b for a, b in zip(self.green, other.green, strict=True)),

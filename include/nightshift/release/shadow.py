@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -53,6 +54,7 @@ class ShadowTarget:
         other_version: What that holds.
         sample: Share of the requests, between 0 and 1.
         tolerance: See :func:`nightshift.release.pairing.compare`.
+        release: The release that is judged; replays of another one are not for it.
     """
 
     pipeline: str
@@ -63,6 +65,7 @@ class ShadowTarget:
     other_version: int
     sample: float
     tolerance: float = DEFAULT_TOLERANCE
+    release: str = ""
 
     def version(self, colour: Colour) -> int:
         """What a colour holds."""
@@ -143,6 +146,30 @@ class Shadow:
         with self._lock:
             return self._counts.get(pipeline, {}).get(key, Compared())
 
+    def releases(self) -> dict[str, str]:
+        """The release of each pipeline that is watched."""
+        with self._lock:
+            return {name: target.release for name, target in self._targets.items()}
+
+    def replay(self, pipeline: str, inputs: Any) -> None:
+        """Ask both versions one request, in column format, and count it; waits for the answers."""
+        with self._lock:
+            target = self._targets.get(pipeline)
+        if target is None:
+            return
+        replies = {
+            colour: self._ask(self._servers[colour], pipeline, target.version(colour), inputs)
+            for colour in Colour
+        }
+        blue, green = replies[Colour.BLUE], replies[Colour.GREEN]
+        if self._is_over(target):
+            return
+        if blue is None or green is None:
+            self._add(target, Compared(unanswered=1, replayed=1))
+        else:
+            pair = compare(blue, green, target.tolerance)
+            self._add(target, pair.merge(Compared(replayed=1)))
+
     def close(self) -> None:
         """Close the tap, end the threads and save the counts."""
         self.recorder.close()
@@ -196,7 +223,13 @@ class Shadow:
         if self._is_over(target) or sample.status in _NOBODYS_FAULT:
             return
         colour = sample.colour.other
-        reply = self._ask(self._servers[colour], target.version(colour), sample)
+        reply = self._ask(
+            self._servers[colour],
+            sample.pipeline,
+            target.version(colour),
+            sample.inputs,
+            sample.signature,
+        )
         if self._is_over(target):
             # The colour may have been told meanwhile to hold another version.
             return
@@ -207,13 +240,13 @@ class Shadow:
         pair = compare(replies[Colour.BLUE], replies[Colour.GREEN], target.tolerance)
         self._add(target, pair)
 
-    def _ask(self, server: ModelServer, version: int, sample: Sample) -> Reply | None:
+    def _ask(
+        self, server: ModelServer, pipeline: str, version: int, inputs: Any, signature: str = ""
+    ) -> Reply | None:
         """What a version says; None where its server could not be asked at all."""
-        body = {"inputs": sample.inputs}
-        if sample.signature:
-            body["signature_name"] = sample.signature
+        body = {"inputs": inputs} | ({"signature_name": signature} if signature else {})
         try:
-            return Reply(server.predict(sample.pipeline, version, body, seconds=_ASK_SECONDS))
+            return Reply(server.predict(pipeline, version, body, seconds=_ASK_SECONDS))
         except PredictionRefusedError:
             return Reply()
         except UnavailableError as error:

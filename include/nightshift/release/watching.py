@@ -98,6 +98,7 @@ def _target(record: ReleaseRecord) -> ShadowTarget | None:
         other_version=other.version,
         sample=asked.rollout.shadow.sample,
         tolerance=asked.rollout.analysis.disagreement_tolerance,
+        release=asked.id,
     )
 
 

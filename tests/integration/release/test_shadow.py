@@ -62,9 +62,9 @@ def rig(
     """Version 2 is live on green, version 1 is still loaded on blue."""
     rig = Rig(machine, tmp_path_factory.mktemp("shadow"), s3_of_module, saved_models)
     with rig.agent:
-        rig.release(1)
-        rig.release(2)
-        rig.await_version(2)
+        for version in (1, 2):
+            rig.await_end(rig.ask(rig.publish(version)), seconds=240)
+        rig.await_version(2, seconds=60)
         yield rig
 
 
