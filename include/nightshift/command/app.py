@@ -20,6 +20,7 @@ from nightshift.command import (
     retraining,
     schema,
     seeding,
+    signatures,
     stack,
     tensorboard,
     testing,
@@ -105,6 +106,7 @@ app.command(rich_help_panel=_WORK)(releases.answer)
 app.command(rich_help_panel=_WORK)(releases.freeze)
 app.command(rich_help_panel=_WORK)(releases.thaw)
 app.command(rich_help_panel=_WORK)(replay.replay)
+app.command(rich_help_panel=_WORK)(signatures.sign)
 app.add_typer(clients.app, name="client", rich_help_panel=_WORK)
 app.command(rich_help_panel=_WORK)(lineage.lineage)
 app.command(rich_help_panel=_WORK)(lineage.reproduce)

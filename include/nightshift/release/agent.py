@@ -40,6 +40,7 @@ from nightshift.release.request_log import RequestLog
 from nightshift.release.shadow import Shadow
 from nightshift.release.status import HostStatus, write_status
 from nightshift.release.watching import Watching
+from nightshift.signing.versions import TrustedKeys
 from nightshift.storage.s3 import artifact_bucket, lake_bucket
 
 _log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class Agent:
             servers=servers,
             store=ArtifactStore(self._bucket),
             on_change=self._work.set,
+            trust=TrustedKeys(flags.trusted_keys) if flags.trusted_keys else None,
         )
         self._recording = Recording(self._bucket, requests, self._shadow, self._host.records)
         self._replayer = Replayer(

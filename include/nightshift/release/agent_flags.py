@@ -33,6 +33,7 @@ class AgentFlags:
         port: Port of the local API on 127.0.0.1; None for none.
         token_file: File with the local API's token.
         clients_file: Who may ask the models; None for everybody.
+        trusted_keys: Public keys of which one must have signed a version; None where nothing is.
         poll: Seconds between two looks at the log.
         lease_ttl: Seconds after which a silent leader is replaced.
         silent_after: Seconds after which a silent host is left out of a step.
@@ -49,6 +50,7 @@ class AgentFlags:
     port: int | None
     token_file: Path | None
     clients_file: Path | None
+    trusted_keys: Path | None
     poll: float
     lease_ttl: float
     silent_after: float
@@ -86,6 +88,7 @@ def parse_flags(arguments: Sequence[str]) -> AgentFlags:
         port=given.port,
         token_file=given.token_file,
         clients_file=given.clients_file,
+        trusted_keys=given.trusted_keys,
         poll=given.poll_seconds,
         lease_ttl=given.lease_ttl_seconds,
         silent_after=given.silent_after_seconds,
@@ -123,6 +126,8 @@ def _add_host(parser: argparse.ArgumentParser) -> None:
     _add(parser, "port", int, "port of the local API on 127.0.0.1; none by default")
     _add(parser, "token-file", Path, f"file with the local API's token, or {PREFIX}TOKEN")
     _add(parser, "clients-file", Path, "who may ask the models; everybody without it")
+    text = "folder of public keys (*.pub); without it versions need no signature"
+    _add(parser, "trusted-keys", Path, text)
     tracking = os.environ.get("MLFLOW_TRACKING_URI")
     text = "MLflow, for the aliases; none by default"
     _add(parser, "mlflow-tracking-uri", str, text, default=tracking)

@@ -30,6 +30,7 @@ from nightshift.release.record import Colour, ReleaseRecord
 from nightshift.release.routes import PipelineRoute
 from nightshift.release.slot import Slot
 from nightshift.release.status import PipelineStatus, RouteStatus, SlotState
+from nightshift.signing.versions import TrustedKeys
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Host:
         servers: Its model servers by colour.
         store: Where artifacts come from.
         on_change: Called whenever :meth:`reconcile` is worth calling or :meth:`statuses` differ.
+        trust: Keys of which one must have signed a version; None where nothing is signed.
     """
 
     def __init__(
@@ -59,7 +61,9 @@ class Host:
         servers: Mapping[Colour, ModelServer],
         store: ArtifactStore,
         on_change: Callable[[], None],
+        trust: TrustedKeys | None = None,
     ) -> None:
+        self._trust = trust
         self._layout = layout
         self._memory = memory
         self._edge = edge
@@ -225,7 +229,7 @@ class Host:
     def _slot(self, pipeline: str, colour: Colour) -> Slot:
         key = (pipeline, colour)
         if key not in self._slots:
-            placement = Placement(self._layout, pipeline, colour)
+            placement = Placement(self._layout, pipeline, colour, self._trust)
             self._slots[key] = Slot(placement, self._store, self._servers[colour], self._on_change)
         return self._slots[key]
 

@@ -18,6 +18,8 @@ from nightshift.release.files import write_atomically
 from nightshift.release.golden import GOLDEN_FILE, Golden
 from nightshift.release.layout import HostLayout
 from nightshift.release.record import Colour
+from nightshift.signing.versions import SignatureRefusedError, TrustedKeys, signature_key
+from nightshift.storage.s3 import AbsentError
 
 SAVED_MODEL_FOLDER = "saved_model/"
 
@@ -36,15 +38,25 @@ class Placed(BaseModel):
     files: dict[str, FileEntry]
     """By name below the version's folder."""
     golden: Golden
+    signed: bool = False
+    """Whether a trusted signature was found to be of these bytes."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """One colour's versions of one pipeline on this host's disk."""
+    """One colour's versions of one pipeline on this host's disk.
+
+    Attributes:
+        layout: The host's folders.
+        pipeline: Whose versions.
+        colour: On which colour.
+        trust: Keys of which one must have signed a version; None where nothing is signed.
+    """
 
     layout: HostLayout
     pipeline: str
     colour: Colour
+    trust: TrustedKeys | None = None
 
     def folder(self, version: int) -> Path:
         """Where the version's SavedModel lies."""
@@ -59,6 +71,8 @@ class Placement:
         there = (
             placed.digest == candidate.released.digest and self.folder(candidate.version).is_dir()
         )
+        if self.trust is not None and not placed.signed:
+            return None
         return placed if there else None
 
     def is_intact(self, candidate: Candidate, placed: Placed) -> bool:
@@ -70,13 +84,17 @@ class Placement:
         """Download the candidate and put it in place.
 
         Raises:
-            UnfitArtifactError: A digest differs, or files are missing from the artifact.
+            UnfitArtifactError: A digest differs, files are missing from the artifact, or it is
+                not what a trusted key signed as this version.
             UnavailableError: The object store is away.
             OSError: This host's disk is full or refuses.
         """
         incoming = self.layout.incoming(self.colour) / uuid.uuid4().hex
         try:
             placed = self._download(candidate, store, incoming)
+            if self.trust is not None:
+                self._check_signature(candidate, store, incoming, self.trust)
+                placed = placed.model_copy(update={"signed": True})
             self._move_in(candidate.version, incoming / SAVED_MODEL_FOLDER, placed)
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
@@ -110,6 +128,22 @@ class Placement:
         entries = artifact.manifest.files
         files = {name.removeprefix(SAVED_MODEL_FOLDER): entries[name] for name in names}
         return Placed(digest=candidate.released.digest, files=files, golden=golden)
+
+    def _check_signature(
+        self, candidate: Candidate, store: ArtifactStore, folder: Path, trust: TrustedKeys
+    ) -> None:
+        key = signature_key(self.pipeline, candidate.version)
+        try:
+            signature = store.bucket.get(key).body
+        except AbsentError:
+            raise UnfitArtifactError(
+                f"it is not signed: there is no s3://{store.bucket.name}/{key}. If it should be "
+                f"released: ./nightshift sign {self.pipeline}@{candidate.version}"
+            ) from None
+        try:
+            trust.check(folder, self.pipeline, candidate.version, signature)
+        except SignatureRefusedError as error:
+            raise UnfitArtifactError(str(error)) from error
 
     def _move_in(self, version: int, folder: Path, placed: Placed) -> None:
         target = self.folder(version)

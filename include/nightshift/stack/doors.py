@@ -5,6 +5,8 @@
     <data>/ca/                  the stack's own authority; ca.crt is what clients trust
     <data>/tls/                 what Envoy shows, and whose certificates it takes
     <data>/agent/clients.yaml   who may ask; yours to edit, read again whenever it changes
+    <data>/signing/signing.key  signs every version when it is registered
+    <data>/trusted/*.pub        public keys that the agent takes signatures of
     <home>/demo.header          the demo client's key as a header, for curl -H @…
 """
 
@@ -21,6 +23,7 @@ import yaml
 from nightshift.errors import BadDefinitionError
 from nightshift.release.access import KEY_HEADER, ListenerAccess
 from nightshift.release.clients import EVERY_PIPELINE, Client, Clients, parse_clients
+from nightshift.signing.keys import PRIVATE_FILE, ensure_key_pair
 from nightshift.stack.certificates import Authority
 from nightshift.stack.passwords import write_private
 
@@ -68,8 +71,19 @@ def demo_header(settings: StackSettings) -> Path:
     return settings.home / "demo.header"
 
 
+def signing_key_file(settings: StackSettings) -> Path:
+    """What signs versions."""
+    return settings.data / "signing" / PRIVATE_FILE
+
+
+def trusted_keys(settings: StackSettings) -> Path:
+    """What the agent takes signatures of."""
+    return settings.data / "trusted"
+
+
 def make_doors(settings: StackSettings) -> None:
-    """Certificates that last, a clients file, the demo's header. Again at every start."""
+    """Certificates that last, keys, a clients file, the demo's header. Again at every start."""
+    ensure_key_pair(signing_key_file(settings), trusted_keys(settings))
     Authority(authority_folder(settings)).ensure_server(tls_folder(settings))
     if not clients_file(settings).exists():
         demo = Client(name=DEMO, pipelines=(EVERY_PIPELINE,), keys=(new_key(),))

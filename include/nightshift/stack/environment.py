@@ -6,7 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from nightshift.stack.doors import clients_file
+from nightshift.signing.keys import SIGNING_KEY
+from nightshift.stack.doors import clients_file, signing_key_file, trusted_keys
 from nightshift.stack.settings import HEAVY_POOL, HOME, MARKER, StackSettings
 
 S3_CONNECTION = "AIRFLOW_CONN_NIGHTSHIFT_S3"
@@ -96,6 +97,7 @@ def agent_environment(settings: StackSettings) -> dict[str, str]:
         "NIGHTSHIFT_AGENT_GREEN_GRPC": f"127.0.0.1:{ports.green_grpc}",
         "NIGHTSHIFT_AGENT_PORT": str(ports.agent),
         "NIGHTSHIFT_AGENT_CLIENTS_FILE": str(clients_file(settings)),
+        "NIGHTSHIFT_AGENT_TRUSTED_KEYS": str(trusted_keys(settings)),
         "NIGHTSHIFT_AGENT_TOKEN": settings.passwords.agent_token,
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports.mlflow}",
     }
@@ -136,6 +138,7 @@ def airflow_environment(settings: StackSettings) -> dict[str, str]:
         **s3_environment(settings),
         S3_CONNECTION: s3_connection(settings),
         MLFLOW_CONNECTION: mlflow_connection(settings),
+        SIGNING_KEY: str(signing_key_file(settings)),
         # Beside MLflow's own: one machine, one file. Where workers have several, S3 has them.
         STUDIES: f"sqlite:///{settings.data / 'mlflow' / 'optuna.db'}",
         "AIRFLOW_HOME": str(home),

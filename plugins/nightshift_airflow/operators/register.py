@@ -128,6 +128,7 @@ class RegisterOperator(BaseOperator):
         )
         known = registry.find(draft.released.key)
         candidate = known or registry.register(draft, tracker)
+        self._sign(candidate)
         if known is None:
             tracker.finish(identity.night)
         self.run_url = hook.run_url(pin)
@@ -138,6 +139,13 @@ class RegisterOperator(BaseOperator):
             self.log.info("%s", candidate.decision)
         self._announce(context, candidate, known_before=known is not None)
         return candidate
+
+    def _sign(self, candidate: Candidate) -> None:
+        """Before anybody may ask for its release."""
+        from nightshift.signing.sign import sign_in_its_runtime
+
+        said = sign_in_its_runtime(self.pipeline, candidate.version)
+        self.log.info("%s", said or "Versions are not signed here: no signing key is set.")
 
     def _served(
         self, definition: PipelineDefinition, refs: dict[str, ArtifactRef], storage: StorageHook

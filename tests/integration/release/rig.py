@@ -6,7 +6,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -19,6 +19,7 @@ from nightshift.artifacts.keys import digest
 from nightshift.artifacts.manifest import ArtifactRef, Manifest
 from nightshift.artifacts.store import ArtifactStore, new_attempt
 from nightshift.release import requests
+from nightshift.release.access import ListenerAccess
 from nightshift.release.address import Address, Upstream
 from nightshift.release.candidate import Candidate
 from nightshift.release.envoy import EnvoyLayout, write_files
@@ -40,7 +41,12 @@ INPUTS = [1.0, 2.0, 3.0]
 class Machine:
     """The long-lived part of a host: model servers and Envoy. Slow to start, so tests share it."""
 
-    def __init__(self, folder: Path, server: str = "nightshift.serving.server") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        server: str = "nightshift.serving.server",
+        access: ListenerAccess | None = None,
+    ) -> None:
         self.folder = folder
         self.server_module = server
         self.layout = EnvoyLayout(
@@ -48,6 +54,7 @@ class Machine:
             grpc=Address(HOST, free_port()),
             admin=Address(HOST, free_port()),
             folder=folder / "envoy",
+            access=access or ListenerAccess(),
         )
         self.upstreams = {
             c: Upstream(Address(HOST, free_port()), Address(HOST, free_port())) for c in Colour
@@ -106,10 +113,18 @@ class Rig:
         s3: The object store.
         saved_models: Folder with one SavedModel per version.
         name: Name of the host.
+        flags: More of the agent's flags.
     """
 
     def __init__(
-        self, machine: Machine, folder: Path, s3: S3, saved_models: Path, name: str = "one"
+        self,
+        machine: Machine,
+        folder: Path,
+        s3: S3,
+        saved_models: Path,
+        name: str = "one",
+        *,
+        flags: Sequence[str] = (),
     ) -> None:
         self.machine = machine
         self.name = name
@@ -138,6 +153,7 @@ class Rig:
                 "--poll-seconds=0.2",
                 "--lease-ttl-seconds=2",
                 "--silent-after-seconds=4",
+                *flags,
             ],
             folder / "agent.log",
             s3.environment,

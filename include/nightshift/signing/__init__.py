@@ -1,0 +1,1 @@
+"""Signatures of released artifacts: made at registration, checked before a host loads them."""
