@@ -24,8 +24,6 @@ from nightshift.release.traffic import BOUNDS_MS, Counts, Stretch, total
 RULES = 6
 """Rules that share the chance of error: all but those about memory and NaN, which know."""
 
-_MEGABYTE = 1e6
-
 
 @dataclass(frozen=True)
 class Check:
@@ -156,15 +154,18 @@ def _first_at_least(bound: float) -> list[int]:
 
 
 def _memory(stretches: Sequence[Stretch], new: Colour, rules: Analysis) -> Check:
-    """No statistics: memory is known. Of servers that do not tell nothing is held against it."""
-    mine = max((s.traffic.memory(new) for s in stretches), default=0)
-    theirs = max((s.traffic.memory(new.other) for s in stretches), default=0)
+    """No statistics: memory is known. Against a server that does not tell nothing is held.
+
+    Growth, not size: a larger model may well need more, but must not need more and more.
+    """
+    mine = max((s.traffic.growth(new) for s in stretches), default=0.0)
+    theirs = max((s.traffic.growth(new.other) for s in stretches), default=0.0)
+    limit = rules.max_memory_growth * max(1.0, theirs)
     text = (
-        f"{mine / _MEGABYTE:.0f} MB against {theirs / _MEGABYTE:.0f} MB; it may take "
-        f"{rules.max_memory_ratio:g} times as much"
+        f"its server takes {mine:.2f} times what it took at first, the live version's "
+        f"{theirs:.2f}; the limit is {limit:.2f}"
     )
-    limit = rules.max_memory_ratio * theirs
-    return Check("memory", text, mine / limit if limit else 0.0)
+    return Check("memory", text, mine / limit)
 
 
 def _compared_failures(stretches: Sequence[Stretch], new: Colour, needed: float) -> Check:

@@ -25,7 +25,8 @@ _CLUSTER = "envoy_cluster_name"
 _CODES = "envoy_cluster_upstream_rq_xx"
 _RETRIES = "envoy_cluster_upstream_rq_retry"
 _TIMES = "envoy_cluster_upstream_rq_time_bucket"
-_GRPC = re.compile(r"envoy_cluster_grpc_(\d+)")
+_GRPC = re.compile(r"envoy_cluster_grpc_.+_(\d+)")
+"""Service, method and status in one name."""
 _SERVER_SIDE = {2, 4, 8, 12, 13, 14, 15}
 """The gRPC statuses that a server is to blame for: UNKNOWN, DEADLINE_EXCEEDED,
 RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS."""

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from nightshift.errors import UnavailableError
 from nightshift.release.edge_metrics import EdgeMetrics, traffic_of
 from nightshift.release.files import write_atomically
-from nightshift.release.record import ReleaseRecord
+from nightshift.release.record import Colour, ReleaseRecord
 from nightshift.release.traffic import Traffic
 
 _log = logging.getLogger(__name__)
@@ -32,6 +32,17 @@ class Metered(BaseModel):
     stretches: dict[str, Traffic] = {}
     seen: Traffic = Traffic()
     """Envoy's counters when they were last read."""
+    memory: dict[Colour, int] = {}
+    """Bytes that each server took when the release was first judged."""
+
+    def growth(self, memory: Mapping[Colour, int]) -> Traffic:
+        """What the servers take now, as a multiple of that."""
+
+        def of(colour: Colour) -> float:
+            first = self.memory.get(colour, 0)
+            return memory.get(colour, 0) / first if first else 0.0
+
+        return Traffic(blue_growth=of(Colour.BLUE), green_growth=of(Colour.GREEN))
 
 
 class Meter:
@@ -49,7 +60,9 @@ class Meter:
         self._metered = _remembered(folder)
         self._unread_since: float | None = None
 
-    def look(self, records: Iterable[ReleaseRecord], memory: Traffic | None = None) -> None:
+    def look(
+        self, records: Iterable[ReleaseRecord], memory: Mapping[Colour, int] | None = None
+    ) -> None:
         """Read the counters, where a record is in a phase that is judged by them."""
         judged = {record.pipeline: record for record in records if record.stretch}
         if not judged:
@@ -63,7 +76,7 @@ class Meter:
                 self._unread_since = time.monotonic()
             return
         self._unread_since = None
-        self._count(judged, {name: now + (memory or Traffic()) for name, now in traffic.items()})
+        self._count(judged, traffic, memory or {})
 
     @property
     def silent_seconds(self) -> float:
@@ -76,7 +89,12 @@ class Meter:
         with self._lock:
             return self._metered.get(pipeline)
 
-    def _count(self, judged: Mapping[str, ReleaseRecord], traffic: Mapping[str, Traffic]) -> None:
+    def _count(
+        self,
+        judged: Mapping[str, ReleaseRecord],
+        traffic: Mapping[str, Traffic],
+        memory: Mapping[Colour, int],
+    ) -> None:
         for pipeline, record in judged.items():
             assert record.request is not None and record.stretch is not None
             known = self.of(pipeline)
@@ -84,7 +102,8 @@ class Meter:
             if known is None or known.release != record.request.id:
                 # What was counted before the release began is not about it.
                 known = Metered(release=record.request.id, seen=now)
-            after = _counted(known, record.stretch, now)
+            known = known.model_copy(update={"memory": {**memory, **known.memory}})
+            after = _counted(known, record.stretch, now + known.growth(memory))
             write_atomically(self._folder / f"{pipeline}.json", after.model_dump_json())
             with self._lock:
                 self._metered[pipeline] = after

@@ -45,10 +45,12 @@ class Counts(BaseModel):
         """What came after ``earlier``; counters that went back began anew with their server."""
         if earlier.requests > self.requests:
             return self
+        requests = self.requests - earlier.requests
+        # A failure may be counted a moment before its request, and a retry has none of its own.
         return Counts(
-            requests=self.requests - earlier.requests,
-            failures=max(0, self.failures - earlier.failures),
-            errors=max(0, self.errors - earlier.errors),
+            requests=requests,
+            failures=min(requests, max(0, self.failures - earlier.failures)),
+            errors=min(requests, max(0, self.errors - earlier.errors)),
             within=tuple(
                 max(0, now - before)
                 for now, before in zip_longest(self.within, earlier.within, fillvalue=0)
@@ -87,24 +89,25 @@ class Traffic(BaseModel):
 
     blue: Counts = Counts()
     green: Counts = Counts()
-    blue_memory: int = 0
-    green_memory: int = 0
-    """The most bytes that a host's server was seen to take; 0 where it does not tell."""
+    blue_growth: float = 0.0
+    green_growth: float = 0.0
+    """A server's memory as a multiple of what it took when the release was first judged: the most
+    that was seen on any host; 0 where it does not tell."""
 
     def of(self, colour: Colour) -> Counts:
         """One colour's."""
         return self.blue if colour is Colour.BLUE else self.green
 
-    def memory(self, colour: Colour) -> int:
-        """One colour's, in bytes."""
-        return self.blue_memory if colour is Colour.BLUE else self.green_memory
+    def growth(self, colour: Colour) -> float:
+        """One colour's."""
+        return self.blue_growth if colour is Colour.BLUE else self.green_growth
 
     def __add__(self, other: Traffic) -> Traffic:
         return Traffic(
             blue=self.blue + other.blue,
             green=self.green + other.green,
-            blue_memory=max(self.blue_memory, other.blue_memory),
-            green_memory=max(self.green_memory, other.green_memory),
+            blue_growth=max(self.blue_growth, other.blue_growth),
+            green_growth=max(self.green_growth, other.green_growth),
         )
 
 

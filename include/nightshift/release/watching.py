@@ -10,7 +10,7 @@ from nightshift.release.model_server import ModelServer
 from nightshift.release.record import Colour, ReleaseRecord
 from nightshift.release.shadow import Shadow, ShadowTarget
 from nightshift.release.status import PipelineStatus
-from nightshift.release.traffic import Stretch, Traffic
+from nightshift.release.traffic import Stretch
 
 
 class Watching:
@@ -39,11 +39,9 @@ class Watching:
         """The statuses with what was seen of each pipeline's newest judged release."""
         return {name: self._seen(name, status) for name, status in statuses.items()}
 
-    def _memory(self) -> Traffic:
-        return Traffic(
-            blue_memory=_memory_of(self._servers[Colour.BLUE]),
-            green_memory=_memory_of(self._servers[Colour.GREEN]),
-        )
+    def _memory(self) -> dict[Colour, int]:
+        found = {colour: _memory_of(server) for colour, server in self._servers.items()}
+        return {colour: taken for colour, taken in found.items() if taken}
 
     def _seen(self, pipeline: str, status: PipelineStatus) -> PipelineStatus:
         metered = self._meter.of(pipeline)

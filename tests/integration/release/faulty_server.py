@@ -47,7 +47,8 @@ class FaultyModel:
         return outputs
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the model, and what it leaked."""
+        LEAK.clear()
         self._model.close()
 
     def _before(self, number: int) -> None:

@@ -105,10 +105,10 @@ def test_a_single_nan_condemns_only_where_the_live_version_has_none() -> None:
 
 
 def test_a_server_that_grows_condemns_and_one_that_does_not_tell_does_not() -> None:
-    grown = Traffic(blue_memory=500_000_000, green_memory=1_600_000_000)
+    grown = Traffic(blue_growth=1.1, green_growth=1.8)
     assert condemned(Stretch(traffic=grown)) == {"memory"}
-    untold = Traffic(green_memory=1_600_000_000)
-    assert condemned(Stretch(traffic=untold)) == set()
+    both = Traffic(blue_growth=1.7, green_growth=1.8)
+    assert condemned(Stretch(traffic=both)) == condemned(Stretch()) == set()
 
 
 def test_requests_that_only_the_new_version_fails_condemn() -> None:
