@@ -55,6 +55,19 @@ class Analysis(Section):
     """Unreachable metrics for so long end the release; nothing is held against the version."""
 
 
+class Alarms(Section):
+    """When on-call hears of a pipeline's serving; ``include/monitoring/rules.yml`` compares."""
+
+    error_rate: Share = 0.02
+    """Share of requests, over five minutes, that servers fail."""
+    p99_milliseconds: Annotated[float, Field(gt=0)] = 500.0
+    """Of the answer time at Envoy, over five minutes."""
+    drift: Share = 0.2
+    """Distance of a column of the newest version's data from what it was held to."""
+    stale_days: Annotated[float, Field(gt=0)] = 3.0
+    """Age of the last day of data that the live version knows."""
+
+
 class Rollout(Section):
     """The phases of one release, each left out where it is not asked for.
 
@@ -81,6 +94,7 @@ class Rollout(Section):
     """A question that nobody answers for so long ends the release."""
     when_under_way: Literal["wait", "supersede"] = "wait"
     """Another release not yet live: wait for its end, or end it."""
+    alarms: Alarms = Alarms()
 
     @model_validator(mode="after")
     def _weights_rise(self) -> Rollout:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from datetime import UTC, datetime
 from nightshift.artifacts.store import ArtifactStore
 from nightshift.errors import NightshiftError, RefusedError, UnavailableError
 from nightshift.release.agent_flags import AgentFlags, parse_flags
+from nightshift.release.agent_metrics import AgentMetrics, Seen
 from nightshift.release.aliases import AliasMirror
 from nightshift.release.clients import ClientsFile
 from nightshift.release.controller import Controller
@@ -39,6 +41,7 @@ from nightshift.release.replay import Replayer
 from nightshift.release.request_log import RequestLog
 from nightshift.release.shadow import Shadow
 from nightshift.release.status import HostStatus, write_status
+from nightshift.release.survey import Survey
 from nightshift.release.watching import Watching
 from nightshift.signing.versions import TrustedKeys
 from nightshift.storage.s3 import artifact_bucket, lake_bucket
@@ -48,6 +51,7 @@ _log = logging.getLogger(__name__)
 _BEAT_SECONDS = 2.0
 _METER_SECONDS = 1.0
 _RECORD_SECONDS = 1.0
+_SURVEY_SECONDS = 3.0
 _GIVE_BACK_SECONDS = 2.0
 
 
@@ -100,6 +104,8 @@ class Agent:
             silent_after=flags.silent_after,
             on_event=self._learn,
         )
+        self._survey = Survey(self._bucket)
+        self._store_reached = time.monotonic()
         self._aliases = AliasMirror(flags.tracking_uri) if flags.tracking_uri else None
 
     def run(self) -> None:
@@ -118,6 +124,7 @@ class Agent:
             self._loop("meter", self._count, None, _METER_SECONDS),
             self._loop("recording", self._recording.tick, None, _RECORD_SECONDS),
             self._loop("replay", self._replayer.tick, None, _RECORD_SECONDS),
+            self._loop("survey", self._look_around, None, _SURVEY_SECONDS),
             self._loop("controller", self._control, None, self.flags.poll),
         ]
         if self._aliases:
@@ -176,6 +183,7 @@ class Agent:
     def _read_log(self) -> None:
         for name in pipelines(self._bucket):
             self._host.learn(self._log_of(name).record())
+        self._store_reached = time.monotonic()
         for rollback in self._host.pending():
             self._settle(rollback)
 
@@ -204,6 +212,19 @@ class Agent:
         if self._watching.look(self._host.records().values()):
             self._report.set()
 
+    def _look_around(self) -> None:
+        self._survey.look(self._host.records(), leads=self._lease.held)
+
+    def _seen(self) -> Seen:
+        return Seen(
+            host=self.flags.host,
+            records=self._host.records(),
+            statuses=self._watching.reported(self._host.statuses()),
+            leads=self._lease.held,
+            store_silent_seconds=time.monotonic() - self._store_reached,
+            findings=self._survey.findings,
+        )
+
     def _control(self) -> None:
         records = self._controller.tick()
         if self._aliases is None:
@@ -221,11 +242,15 @@ class Agent:
     def _open_local_api(self) -> None:
         if self.flags.port is None:
             return
+        address = (self.flags.listen, self.flags.port)
+        metrics = AgentMetrics(self._seen)
         try:
-            serve_local_api(self._host, self.flags.port, self.flags.token)
+            serve_local_api(
+                self._host, address, self.flags.token, metrics, self.flags.metrics_token
+            )
         except OSError as error:
             raise UnavailableError(
-                f"Cannot listen on 127.0.0.1:{self.flags.port}: {error.strerror}. Stop what "
+                f"Cannot listen on {address[0]}:{address[1]}: {error.strerror}. Stop what "
                 "listens there, or choose another --port."
             ) from error
 

@@ -30,10 +30,12 @@ class AgentFlags:
         layout: Its folders.
         servers: Each colour's model server.
         envoy_admin: Envoy's administration address.
-        port: Port of the local API on 127.0.0.1; None for none.
+        listen: Address of this machine that the local API listens on.
+        port: Port of the local API; None for none.
         token_file: File with the local API's token.
         clients_file: Who may ask the models; None for everybody.
         trusted_keys: Public keys of which one must have signed a version; None where nothing is.
+        metrics_token_file: File with the token that opens ``/metrics`` alone.
         poll: Seconds between two looks at the log.
         lease_ttl: Seconds after which a silent leader is replaced.
         silent_after: Seconds after which a silent host is left out of a step.
@@ -47,10 +49,12 @@ class AgentFlags:
     layout: HostLayout
     servers: Mapping[Colour, Upstream]
     envoy_admin: Address
+    listen: str
     port: int | None
     token_file: Path | None
     clients_file: Path | None
     trusted_keys: Path | None
+    metrics_token_file: Path | None
     poll: float
     lease_ttl: float
     silent_after: float
@@ -61,12 +65,20 @@ class AgentFlags:
 
     def token(self) -> str:
         """The local API's token: from its file, or from ``NIGHTSHIFT_AGENT_TOKEN``."""
-        if self.token_file is None:
-            return os.environ.get(f"{PREFIX}TOKEN", "")
-        try:
-            return self.token_file.read_text(encoding="utf-8").strip()
-        except OSError:
-            return ""
+        return _token(self.token_file, "TOKEN")
+
+    def metrics_token(self) -> str:
+        """The token for ``/metrics``: its file's, or ``NIGHTSHIFT_AGENT_METRICS_TOKEN``."""
+        return _token(self.metrics_token_file, "METRICS_TOKEN")
+
+
+def _token(file: Path | None, variable: str) -> str:
+    if file is None:
+        return os.environ.get(f"{PREFIX}{variable}", "")
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def parse_flags(arguments: Sequence[str]) -> AgentFlags:
@@ -85,10 +97,12 @@ def parse_flags(arguments: Sequence[str]) -> AgentFlags:
             c: Upstream(getattr(given, f"{c}_rest"), getattr(given, f"{c}_grpc")) for c in Colour
         },
         envoy_admin=given.envoy_admin,
+        listen=given.listen,
         port=given.port,
         token_file=given.token_file,
         clients_file=given.clients_file,
         trusted_keys=given.trusted_keys,
+        metrics_token_file=given.metrics_token_file,
         poll=given.poll_seconds,
         lease_ttl=given.lease_ttl_seconds,
         silent_after=given.silent_after_seconds,
@@ -123,11 +137,15 @@ def _add_host(parser: argparse.ArgumentParser) -> None:
         for protocol in ("rest", "grpc"):
             text = f"{protocol} address of the {colour} model server, for the agent and for Envoy"
             _add(parser, f"{colour}-{protocol}", Address.parse, text, required=True)
-    _add(parser, "port", int, "port of the local API on 127.0.0.1; none by default")
+    text = "address that the local API listens on: never one that clients reach"
+    _add(parser, "listen", str, text, default="127.0.0.1")
+    _add(parser, "port", int, "port of the local API; none by default")
     _add(parser, "token-file", Path, f"file with the local API's token, or {PREFIX}TOKEN")
     _add(parser, "clients-file", Path, "who may ask the models; everybody without it")
     text = "folder of public keys (*.pub); without it versions need no signature"
     _add(parser, "trusted-keys", Path, text)
+    text = f"file with the token that opens /metrics alone, or {PREFIX}METRICS_TOKEN"
+    _add(parser, "metrics-token-file", Path, text)
     tracking = os.environ.get("MLFLOW_TRACKING_URI")
     text = "MLflow, for the aliases; none by default"
     _add(parser, "mlflow-tracking-uri", str, text, default=tracking)

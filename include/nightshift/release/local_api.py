@@ -1,11 +1,12 @@
-"""The agent's own HTTP API on 127.0.0.1: health, status, and the roll-back that needs no S3.
+"""The agent's own HTTP API: health, status, metrics, and the roll-back that needs no S3.
 
 - ``GET /healthz``: 200 while the agent runs; needs no token and tells nothing.
 - ``GET /status``: what the host does, as JSON.
+- ``GET /metrics``: for Prometheus. A token of its own, which opens nothing else, is let in too.
 - ``POST /rollback`` with ``{"pipeline": "flights", "reason": "…", "by": "…"}``.
 
-All but the first need ``Authorization: Bearer <token>``. The token's file is read at every
-request, so that it can be changed without a restart.
+All but the first need ``Authorization: Bearer <token>``. A token's file is read at every request,
+so that it can be changed without a restart.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nightshift.errors import NightshiftError
+from nightshift.release.agent_metrics import AgentMetrics
 from nightshift.release.host import Host
 
 _log = logging.getLogger(__name__)
@@ -37,13 +40,21 @@ class RollbackCall(BaseModel):
     by: str = "local operator"
 
 
-def serve_local_api(host: Host, port: int, token: Callable[[], str]) -> ThreadingHTTPServer:
+def serve_local_api(
+    host: Host,
+    address: tuple[str, int],
+    token: Callable[[], str],
+    metrics: AgentMetrics,
+    metrics_token: Callable[[], str] = lambda: "",
+) -> ThreadingHTTPServer:
     """Listen in a thread of its own.
 
     Args:
         host: What is asked and told.
-        port: Port on 127.0.0.1.
+        address: Where to listen: 127.0.0.1, or an address of the private side; and the port.
         token: Gives the token that a caller must show; an empty one lets nobody in.
+        metrics: What ``/metrics`` shows.
+        metrics_token: Gives the token for ``/metrics`` alone; an empty one lets nobody in.
 
     Raises:
         OSError: The port is taken.
@@ -51,9 +62,11 @@ def serve_local_api(host: Host, port: int, token: Callable[[], str]) -> Threadin
 
     class Handler(_Handler):
         served = host
+        shown = metrics
         expected = staticmethod(token)
+        expected_for_metrics = staticmethod(metrics_token)
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server = ThreadingHTTPServer(address, Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="local-api", daemon=True).start()
     return server
@@ -61,14 +74,19 @@ def serve_local_api(host: Host, port: int, token: Callable[[], str]) -> Threadin
 
 class _Handler(BaseHTTPRequestHandler):
     served: Host
+    shown: AgentMetrics
     expected: Callable[[], str]
+    expected_for_metrics: Callable[[], str]
     protocol_version = "HTTP/1.1"
     timeout = 30
 
     def do_GET(self) -> None:
         if self.path == "/healthz":
             self._answer(HTTPStatus.OK, {"status": "ok"})
-        elif self._is_allowed():
+        elif self.path == "/metrics":
+            if self._is_allowed(type(self).expected, type(self).expected_for_metrics):
+                self._send(HTTPStatus.OK, self.shown.page(), CONTENT_TYPE_LATEST)
+        elif self._is_allowed(type(self).expected):
             if self.path == "/status":
                 statuses = self.served.statuses().items()
                 self._answer(HTTPStatus.OK, {n: s.model_dump(mode="json") for n, s in statuses})
@@ -78,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         # Read before anything is answered, or the rest of it would be taken for a request.
         body = self._body()
-        if body is None or not self._is_allowed():
+        if body is None or not self._is_allowed(type(self).expected):
             return
         if self.path != "/rollback":
             self._answer(HTTPStatus.NOT_FOUND, {"error": f"nothing at {self.path}"})
@@ -112,22 +130,24 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         return self.rfile.read(int(length))
 
-    def _is_allowed(self) -> bool:
-        expected = type(self).expected()
-        given = self.headers.get("authorization", "")
+    def _is_allowed(self, *tokens: Callable[[], str]) -> bool:
+        given = self.headers.get("authorization", "").encode()
+        expected = [token() for token in tokens]
         # Compared as bytes and in constant time: the header may hold anything.
-        right = hmac.compare_digest(given.encode(), f"Bearer {expected}".encode())
-        if expected and right:
+        right = [hmac.compare_digest(given, f"Bearer {known}".encode()) for known in expected]
+        if any(known and fits for known, fits in zip(expected, right, strict=True)):
             return True
         self._answer(HTTPStatus.UNAUTHORIZED, {"error": "show the agent's token as a bearer token"})
         return False
 
     def _answer(self, status: HTTPStatus, content: dict[str, object]) -> None:
-        body = json.dumps(content).encode()
+        self._send(status, json.dumps(content).encode(), "application/json")
+
+    def _send(self, status: HTTPStatus, body: bytes, content_type: str) -> None:
         self.send_response(status)
         if status is HTTPStatus.UNAUTHORIZED:
             self.send_header("www-authenticate", "Bearer")
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", content_type)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -120,7 +120,7 @@ def _judge(
     waiting = {**_waiting(record, observation), **_blind(record, observation)}
     if waiting:
         return _give_up(record, waiting) if _lacks_for_long(asked, observation) else None
-    if _elapsed(record, now) < _lasts(record, asked):
+    if _elapsed(record, now) < lasts(record, asked):
         return None
     lacking = _lacking(record, asked, stretches)
     if lacking and About.QUIET not in record.approved:
@@ -161,7 +161,8 @@ def _lacks_for_long(asked: Request, observation: Observation) -> bool:
     )
 
 
-def _lasts(record: ReleaseRecord, asked: Request) -> float:
+def lasts(record: ReleaseRecord, asked: Request) -> float:
+    """Seconds that a judged phase lasts at least; 0 for every other."""
     rollout = asked.rollout
     if not record.phase.is_judged:
         return 0.0
@@ -188,7 +189,7 @@ def _wait_for_requests(
     record: ReleaseRecord, asked: Request, lacking: str, now: datetime
 ) -> Change | None:
     rollout = asked.rollout
-    waited = _elapsed(record, now) - _lasts(record, asked)
+    waited = _elapsed(record, now) - lasts(record, asked)
     if record.question is not None:
         return _unanswered(record, asked, now)
     if waited < rollout.patience_seconds:
