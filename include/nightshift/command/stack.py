@@ -18,6 +18,7 @@ from nightshift.stack.doors import ca_certificate, demo_header
 from nightshift.stack.environment import airflow_login_file
 from nightshift.stack.health import is_healthy
 from nightshift.stack.lifecycle import Startup, bring_down, last_lines
+from nightshift.stack.monitoring import MISSING, firing
 from nightshift.stack.processes import processes
 from nightshift.stack.settings import StackSettings, current_settings
 from nightshift.stack.supervision import ProcessInfo, ProcessState, Supervisor, log_of
@@ -84,6 +85,8 @@ def status() -> None:
             console.print(line, markup=False)
     except NightshiftError as error:
         console.print(Text(f"No word on releases: {error}", style="yellow"))
+    for line in firing(settings) if settings.prometheus else (MISSING,):
+        console.print(line, markup=False)
     if not healthy:
         raise typer.Exit(1)
 
@@ -135,6 +138,8 @@ def show_addresses(settings: StackSettings) -> None:
     table.add_row("", f"127.0.0.1:{ports.serving_grpc}", "gRPC")
     table.add_row("", "key", f"{shown(demo_header(settings))} (curl -H @FILE)")
     table.add_row("", "trust", shown(ca_certificate(settings)))
+    if settings.prometheus:
+        table.add_row("Prometheus", f"http://127.0.0.1:{ports.prometheus}/alerts", "alerts")
     console.print(table)
 
 

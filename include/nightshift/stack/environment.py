@@ -99,6 +99,7 @@ def agent_environment(settings: StackSettings) -> dict[str, str]:
         "NIGHTSHIFT_AGENT_CLIENTS_FILE": str(clients_file(settings)),
         "NIGHTSHIFT_AGENT_TRUSTED_KEYS": str(trusted_keys(settings)),
         "NIGHTSHIFT_AGENT_TOKEN": settings.passwords.agent_token,
+        "NIGHTSHIFT_AGENT_METRICS_TOKEN": settings.passwords.metrics_token,
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports.mlflow}",
     }
 

@@ -34,6 +34,8 @@ class Passwords:
     supervisor: str = field(default_factory=_password, repr=False)
     agent_token: str = field(default_factory=_password, repr=False)
     """What a local rollback at the serving agent must present."""
+    metrics_token: str = field(default_factory=_password, repr=False)
+    """What opens the agent's metrics, and nothing else."""
 
 
 def load_or_create(path: Path) -> Passwords:

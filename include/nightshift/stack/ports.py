@@ -41,6 +41,8 @@ class Ports:
     seaweed_filer_grpc: int = 18888
     seaweed_admin: int = 23646
     seaweed_admin_grpc: int = 33646
+    prometheus: int = 9490
+    """Not its usual 9090: where Debian's is installed, its service may be there."""
 
     def items(self) -> Iterator[tuple[str, int]]:
         """Name and number of every port."""

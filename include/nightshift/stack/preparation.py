@@ -21,6 +21,7 @@ from nightshift.stack.environment import (
     pools,
     s3_environment,
 )
+from nightshift.stack.monitoring import write_config
 from nightshift.stack.passwords import write_private
 from nightshift.stack.processes import Preparation
 from nightshift.stack.runtime_build import STAMP
@@ -53,6 +54,8 @@ def make_folders(settings: StackSettings) -> None:
         if not config.exists():
             config.write_text("model_config_list {}\n", encoding="utf-8")
     write_files(envoy_layout(settings), settings.data / "envoy")
+    if settings.prometheus:
+        write_config(settings)
 
 
 def _write_logins(settings: StackSettings) -> None:

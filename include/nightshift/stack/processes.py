@@ -16,6 +16,7 @@ from nightshift.stack.environment import (
     airflow_environment,
     mlflow_environment,
 )
+from nightshift.stack.monitoring import config_file
 from nightshift.stack.settings import StackSettings
 
 
@@ -34,7 +35,8 @@ class Process:
     Attributes:
         name: Its name for people: in ``status``, ``logs`` and as its log's file name.
         runtime: The runtime it runs in.
-        command: Program and arguments; the program is taken from the runtime's ``bin``.
+        command: Program and arguments; the program is taken from the runtime's ``bin``, unless
+            it is a whole path.
         health: URL that answers 2xx once it works.
         airflow_part: Its key in Airflow's health answer, where that answer speaks for it.
         after: Processes and preparations that must be done before it starts.
@@ -64,6 +66,7 @@ def processes(settings: StackSettings) -> tuple[Process, ...]:
         _model_server(settings, "green", settings.ports.green_grpc, settings.ports.green_rest),
         _envoy(settings),
         _agent(settings),
+        *_prometheus(settings),
     )
 
 
@@ -186,4 +189,26 @@ def _agent(settings: StackSettings) -> Process:
         health=f"http://127.0.0.1:{settings.ports.agent}/healthz",
         after=(Preparation.BUCKETS,),
         environment=agent_environment(settings),
+    )
+
+
+def _prometheus(settings: StackSettings) -> tuple[Process, ...]:
+    if settings.prometheus is None:
+        return ()
+    address = f"127.0.0.1:{settings.ports.prometheus}"
+    return (
+        Process(
+            name="prometheus",
+            runtime="tools",
+            command=(
+                str(settings.prometheus),
+                f"--config.file={config_file(settings)}",
+                f"--storage.tsdb.path={settings.data / 'prometheus'}",
+                "--storage.tsdb.retention.time=15d",
+                "--storage.tsdb.retention.size=1GB",
+                f"--web.listen-address={address}",
+                "--log.level=warn",
+            ),
+            health=f"http://{address}/-/ready",
+        ),
     )

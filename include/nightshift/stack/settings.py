@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -38,6 +39,8 @@ class StackSettings:
     runtimes: Path = PROJECT / ".nightshift/runtimes"
     people: tuple[str, ...] = ()
     """Airflow users beside ``admin``, so that an approval has somebody's own name."""
+    prometheus: Path | None = None
+    """Prometheus's program, where this machine has one; without it nothing watches the alerts."""
 
     @property
     def data(self) -> Path:
@@ -139,9 +142,16 @@ def current_settings() -> StackSettings:
         cores=len(os.sched_getaffinity(0)),
         runtimes=default_root(),
         people=_people(os.environ.get(PEOPLE, "")),
+        prometheus=installed_prometheus(),
     )
     remembered = None if port_overrides() else settings.remembered_ports()
     return settings.with_ports(remembered) if remembered else settings
+
+
+def installed_prometheus() -> Path | None:
+    """Debian's Prometheus, or another on the usual path; its service is not touched."""
+    found = shutil.which("prometheus", path="/usr/local/bin:/usr/bin:/bin")
+    return Path(found) if found else None
 
 
 def _people(listed: str) -> tuple[str, ...]:

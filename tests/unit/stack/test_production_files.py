@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,44 @@ def test_published_ports_are_the_local_ones_and_on_this_machine_only(
     ports = settings.ports
     published = [p for s in compose["services"].values() for p in s.get("ports", ())]
     wanted = (ports.airflow, ports.mlflow, ports.s3, ports.serving_rest, ports.serving_grpc)
-    assert sorted(published) == sorted(f"127.0.0.1:{n}:{n}" for n in wanted)
+    # Prometheus listens on another port locally, where Debian's own may have the usual one;
+    # there is no Grafana locally.
+    more = [f"127.0.0.1:{ports.prometheus}:9090", "127.0.0.1:3000:3000"]
+    assert sorted(published) == sorted([*(f"127.0.0.1:{n}:{n}" for n in wanted), *more])
+
+
+def test_what_is_private_is_not_published(compose: dict[str, Any]) -> None:
+    for name in ("agent", "alertmanager", "model-server-blue", "model-server-green"):
+        assert "ports" not in service(compose, name), name
+    assert not [p for p in service(compose, "envoy")["ports"] if p.endswith(":9901")]
+
+
+def test_prometheus_keeps_the_same_things_for_as_long(
+    compose: dict[str, Any], settings: StackSettings
+) -> None:
+    here = replace(settings, prometheus=Path("/usr/bin/prometheus"))
+    (local,) = [p for p in processes(here) if p.name == "prometheus"]
+    ours, theirs = flags(local.command), flags(service(compose, "prometheus")["command"])
+    assert set(ours) == set(theirs)
+    for name in ("storage.tsdb.retention.time", "storage.tsdb.retention.size"):
+        assert ours[name] == theirs[name]
+
+
+def test_what_is_mounted_is_there(compose: dict[str, Any]) -> None:
+    mounted = [v for s in compose["services"].values() for v in s.get("volumes", ())]
+    files = [volume.split(":")[0] for volume in mounted if volume.startswith("./")]
+    assert files
+    assert [name for name in files if not (ROOT / name).exists()] == []
+
+
+def test_the_token_that_prometheus_shows_is_the_agents_own_for_it(compose: dict[str, Any]) -> None:
+    config = yaml.safe_load((ROOT / "include/monitoring/prometheus.yml").read_text())
+    (job,) = [j for j in config["scrape_configs"] if j["job_name"] == "nightshift-agent"]
+    (secret,) = service(compose, "prometheus")["secrets"]
+    assert job["authorization"]["credentials_file"] == f"/run/secrets/{secret}"
+    variable = compose["secrets"][secret]["environment"]
+    agent = service(compose, "agent")["environment"]
+    assert agent["NIGHTSHIFT_AGENT_METRICS_TOKEN"].startswith(f"${{{variable}:?")
 
 
 @pytest.mark.parametrize("colour", ["blue", "green"])
@@ -159,8 +197,14 @@ def test_mlflow_is_told_the_same(compose: dict[str, Any], settings: StackSetting
 def test_the_agent_is_told_the_same(compose: dict[str, Any], settings: StackSettings) -> None:
     there = service(compose, "agent")["environment"]
     local = agent_environment(settings)
-    # In containers the model servers see the agent's folder under another name.
-    assert set(there) - set(local) == {"NIGHTSHIFT_AGENT_SERVED_MODELS_DIR"}
+    # In containers the model servers see the agent's folder under another name, Prometheus reads
+    # the agent's metrics over the project's network, and the agent reads Envoy's from Prometheus.
+    assert set(there) - set(local) == {
+        "NIGHTSHIFT_AGENT_SERVED_MODELS_DIR",
+        "NIGHTSHIFT_AGENT_LISTEN",
+        "NIGHTSHIFT_AGENT_PROMETHEUS",
+        "NIGHTSHIFT_AGENT_PROMETHEUS_MATCHING",
+    }
     assert set(local) <= set(there)
     for name in ("BLUE_REST", "BLUE_GRPC", "GREEN_REST", "GREEN_GRPC", "PORT", "ENVOY_ADMIN"):
         variable = f"NIGHTSHIFT_AGENT_{name}"

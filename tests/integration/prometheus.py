@@ -1,0 +1,113 @@
+"""A real Prometheus for tests, with the shipped jobs and rules, on ports of its own."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+import yaml
+
+from nightshift.stack.monitoring import SHIPPED, local_config
+from nightshift.stack.ports import Ports
+from nightshift.stack.settings import PROJECT, StackSettings
+from tests.integration.servers import ServerProcess, answers, free_port
+
+MONITORING = PROJECT / SHIPPED
+needs_prometheus = pytest.mark.skipif(
+    shutil.which("prometheus") is None,
+    reason="Prometheus is not installed: apt-get install --no-install-recommends prometheus",
+)
+
+
+class Prometheus(ServerProcess):
+    """Scrapes what the local stack's would, once a second.
+
+    Args:
+        folder: For its data, its configuration and its log.
+        ports: Where agent, Envoy and model servers are.
+        token: What it shows the agent.
+        more: Further targets, by job.
+        wait: How long an alert waits before it fires, instead of what its rule says.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        ports: Ports,
+        token: str,
+        *,
+        more: dict[str, str] | None = None,
+        wait: str | None = None,
+    ) -> None:
+        self.port = free_port()
+        folder.mkdir(parents=True)
+        shown = folder / "token"
+        shown.write_text(token)
+        settings = StackSettings(folder, ports=replace(ports, prometheus=self.port))
+        config = local_config((MONITORING / "prometheus.yml").read_text(), settings, shown)
+        config["global"] = {
+            "scrape_interval": "1s",
+            "scrape_timeout": "1s",
+            "evaluation_interval": "1s",
+        }
+        for job in config["scrape_configs"]:
+            if target := (more or {}).get(job["job_name"]):
+                job["static_configs"].append({"targets": [target]})
+        if wait is not None:
+            config["rule_files"] = [str(_hurried(folder, wait))]
+        file = folder / "prometheus.yml"
+        file.write_text(yaml.safe_dump(config))
+        super().__init__(
+            [
+                shutil.which("prometheus") or "prometheus",
+                f"--config.file={file}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                f"--web.listen-address=127.0.0.1:{self.port}",
+                "--log.level=warn",
+            ],
+            folder / "prometheus.log",
+        )
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def ready(self) -> Self:
+        """Wait until it answers."""
+        return self.wait_for(
+            lambda: answers(f"{self.url}/-/ready"), seconds=60, what="Prometheus is ready"
+        )
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The samples of an expression now."""
+        found = self._get("query", query=expression)["result"]
+        assert isinstance(found, list), found
+        return found
+
+    def firing(self) -> set[str]:
+        """Names of the alerts that fire."""
+        alerts = self._get("alerts")["alerts"]
+        return {a["labels"]["alertname"] for a in alerts if a["state"] == "firing"}
+
+    def _get(self, what: str, **parameters: str) -> dict[str, Any]:
+        answer = httpx.get(f"{self.url}/api/v1/{what}", params=parameters, timeout=10)
+        assert answer.status_code == 200, answer.text
+        data: dict[str, Any] = answer.json()["data"]
+        return data
+
+
+def _hurried(folder: Path, wait: str) -> Path:
+    """The shipped rules, each waiting no longer than that."""
+    rules = yaml.safe_load((MONITORING / "rules.yml").read_text())
+    for group in rules["groups"]:
+        for rule in group["rules"]:
+            if "for" in rule:
+                rule["for"] = wait
+    file = folder / "rules.yml"
+    file.write_text(yaml.safe_dump(rules))
+    return file
