@@ -158,6 +158,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             for dag in ("retrain", "release", "override"):
                 api.wait_for_dag(f"{dag}_{PIPELINE}", 90)
                 api.unpause(f"{dag}_{PIPELINE}")
+            api.wait_for_dag("rollback", 30)
+            api.unpause("rollback")
             yield Stack(settings, api, steps)
     finally:
         command("down")

@@ -39,7 +39,14 @@ INPUTS = [1.0, 2.0, 3.0]
 
 
 class Machine:
-    """The long-lived part of a host: model servers and Envoy. Slow to start, so tests share it."""
+    """The long-lived part of a host: model servers and Envoy. Slow to start, so tests share it.
+
+    Args:
+        folder: For configuration, models and logs.
+        server: The model server's module.
+        address: What all of it listens on.
+        inside: A command that starts another one inside a machine of its own.
+    """
 
     def __init__(
         self,
@@ -50,19 +57,26 @@ class Machine:
         self.folder = folder
         self.server_module = server
         self.layout = EnvoyLayout(
-            rest=Address(HOST, free_port()),
-            grpc=Address(HOST, free_port()),
-            admin=Address(HOST, free_port()),
+            rest=Address(address, free_port()),
+            grpc=Address(address, free_port()),
+            admin=Address(address, free_port()),
             folder=folder / "envoy",
             access=access or ListenerAccess(),
         )
         self.upstreams = {
-            c: Upstream(Address(HOST, free_port()), Address(HOST, free_port())) for c in Colour
+            c: Upstream(Address(address, free_port()), Address(address, free_port()))
+            for c in Colour
         }
         self.models = folder / "models"
         self.servers = {colour: self._server(colour) for colour in Colour}
         bootstrap = write_files(self.layout, self.layout.folder)
-        envoy: list[str | Path] = [tool("envoy"), "-c", bootstrap, "--use-dynamic-base-id"]
+        envoy: list[str | Path] = [
+            *self.inside,
+            tool("envoy"),
+            "-c",
+            bootstrap,
+            "--use-dynamic-base-id",
+        ]
         self.envoy = ServerProcess([*envoy, "--concurrency", "2"], folder / "envoy.log")
 
     def _server(self, colour: Colour) -> ServerProcess:
@@ -73,9 +87,11 @@ class Machine:
         upstream = self.upstreams[colour]
         return ServerProcess(
             [
+                *self.inside,
                 python_of(Runtime.ML),
                 "-m",
                 self.server_module,
+                f"--host={self.address}",
                 f"--port={upstream.grpc.port}",
                 f"--rest_api_port={upstream.rest.port}",
                 f"--model_config_file={config}",
@@ -138,6 +154,7 @@ class Rig:
         layout = machine.layout
         self.agent = ServerProcess(
             [
+                *machine.inside,
                 python_of(Runtime.TOOLS),
                 "-m",
                 "nightshift.release.agent",
