@@ -28,7 +28,7 @@ from two_machines import NETWORK, machines
 
 from nightshift.release import requests
 from nightshift.runtimes import Runtime, python_of
-from nightshift.stack.buckets import ARTIFACT_BUCKET, LAKE_BUCKET
+from nightshift.stack.environment import ARTIFACT_BUCKET, LAKE_BUCKET
 from nightshift.stack.settings import current_settings
 
 HOSTS = 3
@@ -94,7 +94,7 @@ def roll_back() -> None:
 
 
 def attempt(rigs: list[Rig], clients: list[Client], version: int) -> tuple[float, float]:
-    """Release a version and leave it; seconds to the last request that met it, and the command's."""
+    """Release a version and leave it: seconds to its last answer, and the command's."""
     first = rigs[0]
     save("good", first.saved_models / str(version))
     release = first.ask(first.publish(version, answers=[x / 10 for x in INPUTS]))
@@ -160,9 +160,8 @@ def measure(rigs: list[Rig], tries: int) -> None:
         for thread in threads:
             thread.join()
     print("| | median s | slowest s |\n|---|---|---|")
-    for name, times in zip(
-        ("last request on the version left", "command"), zip(*found), strict=True
-    ):
+    for place, name in enumerate(("last answer of the version left", "command")):
+        times = [row[place] for row in found]
         print(f"| {name} | {statistics.median(times):.2f} | {max(times):.2f} |")
     asked, failed = sum(c.answered for c in clients), sum(c.failed for c in clients)
     print(f"\n{tries} tries on {HOSTS} hosts; {asked} requests, {failed} failed")

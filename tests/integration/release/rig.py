@@ -44,6 +44,7 @@ class Machine:
     Args:
         folder: For configuration, models and logs.
         server: The model server's module.
+        access: TLS and keys of its doors; none by default.
         address: What all of it listens on.
         inside: A command that starts another one inside a machine of its own.
     """
@@ -53,9 +54,14 @@ class Machine:
         folder: Path,
         server: str = "nightshift.serving.server",
         access: ListenerAccess | None = None,
+        *,
+        address: str = HOST,
+        inside: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.server_module = server
+        self.address = address
+        self.inside = tuple(inside)
         self.layout = EnvoyLayout(
             rest=Address(address, free_port()),
             grpc=Address(address, free_port()),
@@ -70,14 +76,9 @@ class Machine:
         self.models = folder / "models"
         self.servers = {colour: self._server(colour) for colour in Colour}
         bootstrap = write_files(self.layout, self.layout.folder)
-        envoy: list[str | Path] = [
-            *self.inside,
-            tool("envoy"),
-            "-c",
-            bootstrap,
-            "--use-dynamic-base-id",
-        ]
-        self.envoy = ServerProcess([*envoy, "--concurrency", "2"], folder / "envoy.log")
+        envoy: list[str | Path] = [*self.inside, tool("envoy"), "-c", bootstrap]
+        options = ["--use-dynamic-base-id", "--concurrency", "2"]
+        self.envoy = ServerProcess([*envoy, *options], folder / "envoy.log")
 
     def _server(self, colour: Colour) -> ServerProcess:
         folders = HostLayout(self.models, self.models, self.folder, self.folder)
