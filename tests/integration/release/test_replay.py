@@ -68,7 +68,7 @@ def test_requests_land_in_the_lake_with_the_live_versions_answers(rig: Rig) -> N
 
     first = _recorded_rows(rig)[: len(INPUTS)]
     assert [row["x"] for row in first] == INPUTS
-    assert [json.loads(row[ANSWER]) for row in first] == pytest.approx([0.1, 0.2, 0.3])
+    assert [json.loads(str(row[ANSWER])) for row in first] == pytest.approx([0.1, 0.2, 0.3])
     assert {row[VERSION] for row in first} == {1}
 
 
