@@ -49,7 +49,7 @@ class Analysis(Section):
     """Two numbers differ when they are further apart than this; classes when they are others."""
     max_shift: Share = 0.3
     """Largest distance (Kolmogorov-Smirnov) between the distributions of the two's answers."""
-    max_memory_growth: Annotated[float, Field(ge=1)] = 1.5
+    max_memory_growth: Annotated[float, Field(gt=1)] = 1.5
     """The new version's server may grow to so many times its memory, more than the live one's."""
     metrics_timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Unreachable metrics for so long end the release; nothing is held against the version."""

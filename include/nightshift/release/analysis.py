@@ -165,7 +165,7 @@ def _memory(stretches: Sequence[Stretch], new: Colour, rules: Analysis) -> Check
         f"its server takes {mine:.2f} times what it took at first, the live version's "
         f"{theirs:.2f}; the limit is {limit:.2f}"
     )
-    return Check("memory", text, mine / limit)
+    return Check("memory", text, max(0.0, mine - 1) / (limit - 1) if limit > 1 else 0.0)
 
 
 def _compared_failures(stretches: Sequence[Stretch], new: Colour, needed: float) -> Check:
