@@ -256,7 +256,18 @@ def bad(trial: Trial, kinds: list[str], first: int) -> int:
             f"({seen.failed / total:.2%}) | {len(seen.hurt)} of {CLIENTS} | {spent:.0f} | {why} |",
             flush=True,
         )
+        if state.succeeded:
+            tell(trial.rig)
     return first + len(kinds)
+
+
+def tell(rig: Rig) -> None:
+    """How far every rule came with a bad version that was not stopped."""
+    shown = view(rig.bucket, requests.record(rig.bucket, PIPELINE))
+    for check in shown.checks:
+        print(f"  {check.rule}: {check.evidence:.2f}: {check.text}", file=sys.stderr)
+    for name, stretch in shown.stretches.items():
+        print(f"  {name}: {stretch.model_dump_json()}", file=sys.stderr)
 
 
 def good(trial: Trial, count: int, first: int) -> None:
