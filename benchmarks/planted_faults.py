@@ -43,8 +43,8 @@ LATER = 90.0
 ROLLOUT = Rollout(
     shadow=Shadowing(seconds=3, sample=0.5, min_pairs=20),
     steps=(
-        CanaryStep(weight=10, seconds=4, min_requests=100),
-        CanaryStep(weight=50, seconds=6, min_requests=300),
+        CanaryStep(weight=5, seconds=10, min_requests=200),
+        CanaryStep(weight=25, seconds=10, min_requests=1000),
     ),
     bake_seconds=10,
     analysis=Analysis(latency_ratio=3),
