@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nightshift.data.replay_rows import Source, Wanted, rows
+from nightshift.definition.load import REQUIRED_FILES
 from nightshift.definition.model import Feature, FeatureType
 from nightshift.definition.rollout import Rollout, Shadowing
 from nightshift.release import replay, requests
@@ -145,6 +146,8 @@ def _read_as_the_command_does(
 ) -> list[dict[str, object]]:
     folder = tmp_path / "pipelines" / PIPELINE
     folder.mkdir(parents=True)
+    for name in REQUIRED_FILES:
+        (folder / name).touch()
     (folder / "pipeline.yaml").write_text(DEFINITION)
     monkeypatch.setenv("NIGHTSHIFT_PIPELINES", str(tmp_path / "pipelines"))
     source, found = rows(Wanted(pipeline=PIPELINE, limit=5))
