@@ -103,9 +103,9 @@ def test_recorded_requests_are_replayed_to_a_version_in_its_shadow(
     rig.agent.kill()
     rig.agent.start()
 
-    wait_until(
+    rig.agent.wait_for(
         lambda: _compared(rig).replayed - before.replayed == asked.requests,
-        seconds=90,
+        seconds=240,
         what="all are replayed, over the agent's restart",
     )
     seen = _compared(rig)
