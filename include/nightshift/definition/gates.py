@@ -36,6 +36,7 @@ class Metric(StrEnum):
     HOLDOUT_DRIFT = "holdout_drift"
     DATA_WARNINGS = "data_warnings"
     MODEL_MEGABYTES = "model_megabytes"
+    FORBIDDEN_OPERATORS = "forbidden_operators"
 
     @property
     def higher_is_better(self) -> bool:
@@ -76,6 +77,7 @@ FAIRNESS = (
 FACTS = (
     *(Metric.HOLDOUT_ROWS, Metric.TRAIN_ROWS, Metric.CHAMPION_AGE_DAYS),
     *(Metric.HOLDOUT_DRIFT, Metric.DATA_WARNINGS, Metric.MODEL_MEGABYTES),
+    Metric.FORBIDDEN_OPERATORS,
 )
 """What is known about the night; no comparison with the champion, no interval."""
 _LOWER_IS_BETTER = frozenset(
@@ -83,7 +85,7 @@ _LOWER_IS_BETTER = frozenset(
         *(Metric.LOG_LOSS, Metric.CALIBRATION_ERROR, Metric.FLIP_RATE),
         *(Metric.SELECTION_RATE_GAP, Metric.TPR_GAP, Metric.FPR_GAP, Metric.CALIBRATION_GAP),
         *(Metric.CHAMPION_AGE_DAYS, Metric.HOLDOUT_DRIFT, Metric.DATA_WARNINGS),
-        Metric.MODEL_MEGABYTES,
+        *(Metric.MODEL_MEGABYTES, Metric.FORBIDDEN_OPERATORS),
     }
 )
 

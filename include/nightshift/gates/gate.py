@@ -16,7 +16,7 @@ from nightshift.evaluation.result import METRICS_FILE, Evaluation
 from nightshift.gates.facts import facts_of
 from nightshift.gates.report import render
 from nightshift.gates.result import GATE_FILE, GateResult, verdict_of
-from nightshift.gates.rules import judge
+from nightshift.gates.rules import judge, judge_operators
 from nightshift.steps.contract import StepContext, StepOutcome
 
 REPORT_FILE = "report.html"
@@ -28,11 +28,10 @@ def run(context: StepContext) -> StepOutcome:
         context.store.read(context.input("evaluate"), METRICS_FILE)
     )
     known = facts_of(context, evaluation)
-    judgements = judge(
-        context.request.section("gates", tuple[GateRule, ...]),
-        _comparison(context),
-        known.numbers,
-        evaluation.no_champion,
+    rules = context.request.section("gates", tuple[GateRule, ...])
+    judgements = (
+        *judge(rules, _comparison(context), known.numbers, evaluation.no_champion),
+        *judge_operators(known.forbidden),
     )
     for judgement in judgements:
         context.log.info("%s", judgement)

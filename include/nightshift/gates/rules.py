@@ -153,6 +153,31 @@ def judge(
     return tuple(judgement for rule in rules for judgement in court.judge(rule))
 
 
+def judge_operators(forbidden: Sequence[str]) -> tuple[Judgement, ...]:
+    """The rule that every pipeline has: a model with forbidden operators fails, by their names.
+
+    A model without any is not judged by it: it says nothing of the model's worth, so a gate of
+    which no other rule could be judged must not pass by it.
+    """
+    if not forbidden:
+        return ()
+    count = float(len(forbidden))
+    judgement = Judgement(
+        **_about(GateRule(metric=Metric.FORBIDDEN_OPERATORS, ceiling=0)),
+        slice=None,
+        value=None,
+        rows=None,
+        candidate=count,
+        measured=count,
+        low=count,
+        high=count,
+        method=Known.method,
+        ruling=Ruling.FAILED,
+        reason=f"{', '.join(forbidden)}: not on the list of operators/allowed.txt",
+    )
+    return (judgement,)
+
+
 @dataclass(frozen=True)
 class _Court:
     comparison: Comparison
