@@ -72,8 +72,10 @@ class Agent:
         # Made here, once: boto3 does not make clients from several threads at a time.
         _ = self._bucket.client
         servers = {c: ModelServer(upstream.rest) for c, upstream in flags.servers.items()}
-        requests = RequestLog(lake_bucket(), flags.host, seconds=flags.record_seconds)
-        self._shadow = Shadow(flags.envoy_admin, servers, flags.layout.state, also=requests.add)
+        self._requests = RequestLog(lake_bucket(), flags.host, seconds=flags.record_seconds)
+        self._shadow = Shadow(
+            flags.envoy_admin, servers, flags.layout.state, also=self._requests.add
+        )
         self._host = Host(
             layout=flags.layout,
             memory=HostMemory(flags.layout.state),
@@ -88,7 +90,7 @@ class Agent:
             on_change=self._work.set,
             trust=TrustedKeys(flags.trusted_keys) if flags.trusted_keys else None,
         )
-        self._recording = Recording(self._bucket, requests, self._shadow, self._host.records)
+        self._recording = Recording(self._bucket, self._requests, self._shadow, self._host.records)
         self._replayer = Replayer(
             self._bucket, flags.host, self._shadow, flags.layout.state, self._stop
         )
@@ -223,6 +225,8 @@ class Agent:
             leads=self._lease.held,
             store_silent_seconds=time.monotonic() - self._store_reached,
             findings=self._survey.findings,
+            copies=self._shadow.recorder.counts,
+            kept=self._requests.counts,
         )
 
     def _control(self) -> None:

@@ -36,6 +36,8 @@ class Seen:
         leads: Whether this agent leads.
         store_silent_seconds: How long ago the object store was last reached.
         findings: What the survey found.
+        copies: What became of each request that Envoy copied (:attr:`Recorder.counts`).
+        kept: Rows of requests written to the lake, dropped and unfit (:attr:`RequestLog.counts`).
     """
 
     host: str
@@ -44,6 +46,8 @@ class Seen:
     leads: bool = False
     store_silent_seconds: float = 0.0
     findings: Findings = field(default_factory=Findings)
+    copies: Mapping[str, int] = field(default_factory=dict)
+    kept: Mapping[str, int] = field(default_factory=dict)
 
 
 class AgentMetrics(Collector):
@@ -80,6 +84,7 @@ def families(seen: Seen, now: datetime) -> Iterator[Metric]:
         now: UTC, by this host's clock.
     """
     yield from _agent(seen)
+    yield from _sampled(seen)
     yield from _log(seen)
     for part in (_release, _live, _traffic):
         yield from part(seen.records.values(), now)
@@ -123,6 +128,22 @@ def _agent(seen: Seen) -> Iterator[Metric]:
         "Seconds since a host's last sign of life, as the leader hears it.",
         ["host"],
         (((name,), value) for name, value in seen.findings.silences.items()),
+    )
+
+
+def _sampled(seen: Seen) -> Iterator[Metric]:
+    yield _counter(
+        "requests_copied",
+        "Requests that Envoy copied, by what became of them: given, or why not.",
+        ["host", "outcome"],
+        (((seen.host, outcome), count) for outcome, count in seen.copies.items()),
+    )
+    yield _counter(
+        "requests_kept",
+        "Rows of requests by what became of them: written to the lake, dropped; requests unfit "
+        "for the features; files.",
+        ["host", "outcome"],
+        (((seen.host, outcome), count) for outcome, count in seen.kept.items()),
     )
 
 

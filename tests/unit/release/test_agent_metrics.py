@@ -64,6 +64,13 @@ def test_one_phase_is_marked_of_all_that_there_are() -> None:
     ]
 
 
+def test_what_became_of_sampled_requests_is_counted() -> None:
+    found = samples(of(released(1), copies={"given": 9, "unreadable": 1}, kept={"dropped": 4}))
+    assert found["nightshift_requests_copied_total{host=one,outcome=given}"] == 9
+    assert found["nightshift_requests_copied_total{host=one,outcome=unreadable}"] == 1
+    assert found["nightshift_requests_kept_total{host=one,outcome=dropped}"] == 4
+
+
 def test_versions_weights_and_times_are_the_records() -> None:
     found = samples(of(in_canary()), START + timedelta(seconds=12))
     assert found["nightshift_live_version{pipeline=flights}"] == 1
