@@ -12,6 +12,21 @@ from tests.integration.servers import S3, SeaweedServer, drop_buckets, make_buck
 
 _number = itertools.count(1)
 
+_ONE_PROCESS = ("night", "release", "serving")
+"""Folders whose tests share servers for the whole session; of all others a file stays together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests one process takes, where several run tests; the longest folder comes first."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: _group(item) != "night")
+
+
+def _group(item: pytest.Item) -> str:
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    return folder if folder in _ONE_PROCESS else f"{folder}/{item.path.stem}"
+
 
 @pytest.fixture(scope="session")
 def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedServer]:

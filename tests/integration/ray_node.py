@@ -16,7 +16,8 @@ import httpx
 
 from nightshift.runtimes import Runtime, python_of
 from nightshift.training.ray_address import ADDRESS
-from tests.integration.servers import ServerProcess, answers, free_port
+from tests.integration.ports import free_port
+from tests.integration.servers import ServerProcess, answers
 
 _MARK = "NIGHTSHIFT_TEST_RAY_NODE"
 """In the environment of every process of a node, so that none is ever lost."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,22 +16,10 @@ import httpx
 
 from nightshift.runtimes import Runtime, python_of
 from nightshift.storage.s3 import Bucket
+from tests.integration.ports import free_port
 
-_handed_out: set[int] = set()
 # One secret for all servers of a run: boto3 keeps the first credentials it finds in a process.
 _SECRET = secrets.token_hex(16)
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses and that this test run has not handed out yet."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        # SeaweedFS derives gRPC ports by adding 10000: stay where that is still a port.
-        if port not in _handed_out and port < 55000:
-            _handed_out.add(port)
-            return port
 
 
 def wait_until(

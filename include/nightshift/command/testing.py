@@ -49,6 +49,8 @@ class Outcome:
     """Its last line: what pytest, ruff or mypy itself says in sum."""
 
 
+_SIDE_BY_SIDE = ("--numprocesses=2",)
+"""Much of a test is waiting, for servers and for processes that import TensorFlow."""
 _CODE = ("include", "plugins", "dags", "tests", "benchmarks")
 
 
@@ -60,9 +62,17 @@ def checks(keyword: str | None) -> tuple[Check, ...]:
         return Check(name, runtime, "pytest", (f"tests/{name}", *arguments, *chosen), slow)
 
     tests = (
-        pytest("unit", "ml"),
+        pytest("unit", "ml", *_SIDE_BY_SIDE, "--dist=loadfile"),
         pytest("dags", "airflow"),
-        pytest("integration", "ml", slow=True),
+        # What stays together and what comes first says tests/integration/conftest.py.
+        pytest(
+            "integration",
+            "ml",
+            *_SIDE_BY_SIDE,
+            "--dist=loadgroup",
+            "--no-loadscope-reorder",
+            slow=True,
+        ),
     )
     if keyword:
         return tests

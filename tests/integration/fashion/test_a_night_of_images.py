@@ -23,7 +23,8 @@ from nightshift.release.golden import Golden, check_golden
 from nightshift.release.model_server import ModelServer, ServedState
 from nightshift.steps.contract import StepResult
 from tests.integration.fashion.conftest import DAYS, NIGHT, FashionNight
-from tests.integration.servers import free_port, wait_until
+from tests.integration.ports import free_port
+from tests.integration.servers import wait_until
 from tests.integration.serving.conftest import server_process, wait_until_ready
 
 OLD = NIGHT - timedelta(2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from nightshift.stack.doors import serving_client
 from nightshift.stack.environment import step_environment
 from nightshift.stack.settings import StackSettings, current_settings
 from nightshift.storage.s3 import Bucket, artifact_bucket
+from tests.integration.ports import free_range
 
 ROOT = Path(__file__).parents[3]
 PIPELINE = "flights"
@@ -192,19 +192,3 @@ def command(*arguments: str) -> str:
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     return done.stdout
-
-
-def free_range(count: int) -> int:
-    """The first of ``count`` consecutive ports that nobody uses."""
-    for first in range(21000, 50000, count):
-        probes = [socket.socket() for _ in range(count)]
-        try:
-            for offset, probe in enumerate(probes):
-                probe.bind(("127.0.0.1", first + offset))
-            return first
-        except OSError:
-            continue
-        finally:
-            for probe in probes:
-                probe.close()
-    raise AssertionError("no free ports")

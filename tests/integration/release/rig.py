@@ -30,7 +30,8 @@ from nightshift.release.requests import ReleaseState
 from nightshift.runtimes import Runtime, python_of
 from nightshift.storage.s3 import Bucket
 from tests.integration.judged import with_passed_gate
-from tests.integration.servers import S3, ServerProcess, answers, free_port, tool, wait_until
+from tests.integration.ports import free_port
+from tests.integration.servers import S3, ServerProcess, answers, tool, wait_until
 
 HOST = "127.0.0.1"
 PIPELINE = "flights"

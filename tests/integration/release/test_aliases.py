@@ -12,7 +12,8 @@ import pytest
 from nightshift.release import machine
 from nightshift.release.aliases import AliasMirror
 from nightshift.runtimes import Runtime, python_of
-from tests.integration.servers import ServerProcess, answers, free_port, wait_until
+from tests.integration.ports import free_port
+from tests.integration.servers import ServerProcess, answers, wait_until
 from tests.unit.release.builders import follow, released
 
 API = "/api/2.0/mlflow/registered-models"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.servers import ServerProcess, free_port
+from tests.integration.ports import free_port
+from tests.integration.servers import ServerProcess
 from tests.integration.serving.contract_models import build_all
 from tests.integration.serving.endpoint import Endpoint
 

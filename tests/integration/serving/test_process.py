@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.servers import ServerProcess, free_port, wait_until
+from tests.integration.ports import free_port
+from tests.integration.servers import ServerProcess, wait_until
 from tests.integration.serving.conftest import INCLUDE, server_process, wait_until_ready
 from tests.integration.serving.contract_models import (
     build_half_plus,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,6 +17,7 @@ from nightshift.stack.remnants import end_remnants, remnants
 from nightshift.stack.runtime_build import default_root
 from nightshift.stack.settings import StackSettings
 from nightshift.stack.supervision import ProcessState, Supervisor, log_of
+from tests.integration.ports import free_port
 
 # Its child has nothing of the stack's environment: so looks a process that sets its title.
 _WITH_CHILD = (
@@ -28,12 +28,6 @@ _WITH_CHILD = (
 
 STARTED = 4
 """The supervisor, its listener, the parent and its child."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from nightshift.runtimes import Runtime, python_of
-from tests.integration.servers import ServerProcess, answers, free_port
+from tests.integration.ports import free_port
+from tests.integration.servers import ServerProcess, answers
 
 
 @pytest.fixture(scope="module")

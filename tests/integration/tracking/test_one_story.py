@@ -16,7 +16,8 @@ from nightshift.release.candidate import Candidate
 from nightshift.steps.contract import StepRequest, StepResult
 from nightshift.tracking.registry import Registry
 from nightshift.tracking.runs import RunTracker
-from tests.integration.servers import S3, free_port
+from tests.integration.ports import free_port
+from tests.integration.servers import S3
 
 NIGHT = date(2013, 8, 31)
 _numbers = itertools.count(1)

@@ -11,8 +11,8 @@ import pytest
 from nightshift.errors import ErrorKind
 from nightshift.steps.contract import StepRequest, StepResult
 from nightshift.steps.launch import StepProcess
+from tests.integration.ports import free_port
 from tests.integration.ray_node import RayNode
-from tests.integration.servers import free_port
 from tests.integration.training.conftest import Trained
 from tests.integration.training.small_night import DEFINITION
 
