@@ -17,7 +17,7 @@ _ONE_PROCESS = ("night", "release", "serving")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests one process takes, where several run tests; the longest folder comes first."""
+    """Say which tests one process takes, where several run them; the longest folder comes first."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
     items.sort(key=lambda item: _group(item) != "night")
