@@ -16,16 +16,23 @@ _ONE_PROCESS = ("night", "release", "serving")
 """Folders whose tests share servers for the whole session; of all others a file stays together."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests one process takes, where several run them; the longest folder comes first."""
+    groups = {item.nodeid: _group(item.path) for item in items}
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: _group(item) != "night")
+        if group := groups[item.nodeid]:
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: groups[item.nodeid] != "night")
 
 
-def _group(item: pytest.Item) -> str:
-    folder = item.path.relative_to(Path(__file__).parent).parts[0]
-    return folder if folder in _ONE_PROCESS else f"{folder}/{item.path.stem}"
+def _group(path: Path) -> str:
+    """The folder's or the file's name; empty outside of the integration tests."""
+    here = Path(__file__).parent
+    if not path.is_relative_to(here):
+        return ""
+    folder = path.relative_to(here).parts[0]
+    return folder if folder in _ONE_PROCESS else f"{folder}/{path.stem}"
 
 
 @pytest.fixture(scope="session")
