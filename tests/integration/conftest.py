@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,25 +15,33 @@ _number = itertools.count(1)
 
 _ONE_PROCESS = ("night", "release", "serving")
 """Folders whose tests share servers for the whole session; of all others a file stays together."""
+_FIRST = "night"
+"""What takes longest."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests one process takes, where several run them; the longest folder comes first."""
-    groups = {item.nodeid: _group(item.path) for item in items}
-    for item in items:
-        if group := groups[item.nodeid]:
-            item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: groups[item.nodeid] != "night")
+    """The longest group comes first, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: _group(item.nodeid) != _FIRST)
 
 
-def _group(path: Path) -> str:
-    """The folder's or the file's name; empty outside of the integration tests."""
-    here = Path(__file__).parent
-    if not path.is_relative_to(here):
-        return ""
-    folder = path.relative_to(here).parts[0]
-    return folder if folder in _ONE_PROCESS else f"{folder}/{path.stem}"
+# The mark xdist_group would be shorter; pytest-xdist 3.8.0 does not find it with pytest 9.2.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where several processes run tests: which of them stay together, in the order given."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    config.option.loadscopereorder = False
+    return Groups(config, log)
+
+
+def _group(nodeid: str) -> str:
+    path = nodeid.split("::")[0]
+    folder = path.removeprefix("tests/integration/").split("/")[0]
+    return folder if folder in _ONE_PROCESS else path
 
 
 @pytest.fixture(scope="session")
