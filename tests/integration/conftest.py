@@ -39,7 +39,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def _group(nodeid: str) -> str:
-    path = nodeid.split("::")[0]
+    path = nodeid.split("::", maxsplit=1)[0]
     folder = path.removeprefix("tests/integration/").split("/")[0]
     return folder if folder in _ONE_PROCESS else path
 
