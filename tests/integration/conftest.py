@@ -17,11 +17,16 @@ _ONE_PROCESS = ("night", "release", "serving")
 """Folders whose tests share servers for the whole session; of all others a file stays together."""
 _FIRST = "night"
 """What takes longest."""
+_SECONDS_OF_A_NIGHT = 1200
+"""Tests of whole nights may take so long: several nights and a restart, on a busy machine."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest group comes first, so that no process is left alone with it at the end."""
     items.sort(key=lambda item: _group(item.nodeid) != _FIRST)
+    for item in items:
+        if _group(item.nodeid) == "night":
+            item.add_marker(pytest.mark.timeout(_SECONDS_OF_A_NIGHT))
 
 
 # The mark xdist_group would be shorter; pytest-xdist 3.8.0 does not find it with pytest 9.2.

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import IO
 
 # Below what the kernel gives to outgoing connections: one of those could take a port between the
-# moment it is found free and the moment a server listens on it. SeaweedFS adds 10000 for gRPC.
-_LOWEST, _HIGHEST = 12_000, 32_000
+# moment it is found free and the moment a server listens on it. Above the 10,000 ports of Ray's
+# workers. SeaweedFS adds 10,000 for gRPC.
+_LOWEST, _HIGHEST = 20_000, 32_000
 _CLAIMS = Path(tempfile.gettempdir()) / f"nightshift-test-ports-{os.getuid()}"
 _claimed: dict[int, IO[str]] = {}
 

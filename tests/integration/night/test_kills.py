@@ -60,7 +60,7 @@ def no_two_attempts_side_by_side(stack: Stack) -> Iterator[list[str]]:
         thread.join()
 
 
-def task_under_way(stack: Stack, run: DagRun, task: str, seconds: float = 120) -> None:
+def task_under_way(stack: Stack, run: DagRun, task: str, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         states = {t.task_id: t.state for t in stack.api.tasks(run)}
