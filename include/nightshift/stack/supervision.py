@@ -24,6 +24,7 @@ _USER = "nightshift"
 _START_SECONDS = 15.0
 _ALREADY_STARTED = 60
 _NOT_RUNNING = 70
+_SHUTTING_DOWN = 6
 
 
 class ProcessState(StrEnum):
@@ -276,6 +277,12 @@ class Supervisor:
                 return getattr(proxy.supervisor, method)(*arguments)
             except xmlrpc.client.ProtocolError as error:
                 raise UnavailableError(f"The supervisor refused: {error.errmsg}") from None
+            except xmlrpc.client.Fault as fault:
+                if fault.faultCode != _SHUTTING_DOWN:
+                    raise
+                raise UnavailableError(
+                    "The stack is being stopped by another command. Try again in a moment."
+                ) from None
             except (OSError, xmlrpc.client.ResponseError) as error:
                 raise UnavailableError("The stack is not running. Start it: ./nightshift up") from (
                     error

@@ -23,7 +23,7 @@ from tests.integration.servers import wait_until
 # Short windows train in a moment, and two days of holdout leave much open.
 WINDOW = {"days": 10, "holdout_days": 2, "minimum_rows_per_day": 400}
 UNCLEAR = [{"metric": "auc", "floor": 0.5, "confidence": 1 - 1e-12}]
-"""Models of so few days rank little better than a coin, and sometimes worse: the interval is wide."""
+"""Models of so few days rank as a coin does, or nearly: the interval is wide and has 0.5 in it."""
 HOPELESS = [{"metric": "auc", "floor": 0.99}]
 LENIENT = [{"metric": "auc", "floor": 0.1}]
 ASKED = "awaiting_input"

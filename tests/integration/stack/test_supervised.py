@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -102,6 +103,22 @@ def test_down_leaves_no_process_and_no_child_of_one(settings: StackSettings) -> 
     supervisor.shut_down()
     assert remnants(settings) == []
     assert not supervisor.is_running()
+
+
+def test_a_second_down_meanwhile_ends_what_is_left(settings: StackSettings) -> None:
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); "
+    command = ("python", "-c", deaf + "time.sleep(600)")
+    stubborn = Process("stubborn", "tools", command, "http://x", stop_seconds=20, ends_last=True)
+    supervisor = Supervisor(settings, (stubborn,))
+    supervisor.ensure()
+    supervisor.start("stubborn")
+    until(lambda: "1" in log_of(settings, "stubborn").read_text())
+    first = threading.Thread(target=supervisor.shut_down)
+    first.start()
+    until(lambda: not Supervisor(settings, (stubborn,)).is_running())
+    assert end_remnants(settings, grace_seconds=1)
+    first.join()
+    assert remnants(settings) == []
 
 
 def test_what_a_killed_supervisor_leaves_is_found_and_ended(settings: StackSettings) -> None:
