@@ -123,7 +123,9 @@ def test_a_newer_replay_begins_anew(bucket: Bucket, tmp_path: Path) -> None:
     assert shadow.asked == [0, 1, 0, 1, 2]
 
 
-@pytest.mark.parametrize("damaged", [b"no gzip", gzip.compress(b"x" * 99)[:-9]])
+@pytest.mark.parametrize(
+    "damaged", [b"no gzip", gzip.compress(b"x" * 99)[:-9]], ids=["no gzip", "cut off"]
+)
 def test_requests_that_cannot_be_read_are_told(
     bucket: Bucket, tmp_path: Path, damaged: bytes
 ) -> None:
