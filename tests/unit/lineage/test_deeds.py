@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from nightshift.artifacts.manifest import Manifest
 from nightshift.lineage.deeds import deeds_of
-from nightshift.release import machine
+from nightshift.release import machine, projection
 from nightshift.release.event import Change, Event, EventKind
 from nightshift.release.record import ReleaseRecord
 from tests.unit.release.builders import START, candidate
@@ -22,7 +22,7 @@ class Log:
     def append(self, change: Change, by: str) -> None:
         number = self.record.number + 1
         at = START + timedelta(minutes=number)
-        self.record = machine.apply(self.record, change, number=number, at=at)
+        self.record = projection.apply(self.record, change, number=number, at=at)
         event = Event(
             id=str(number), number=number, at=at, by=by, change=change, record=self.record
         )
