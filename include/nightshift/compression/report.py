@@ -34,7 +34,8 @@ def render(
     rejected = [verdict for verdict in verdicts if not verdict.accepted]
     summary = f"{len(verdicts) - len(rejected)} of {len(verdicts)} variants keep their budgets."
     if edge:
-        summary += f"\nFor the edge: {edge}."
+        lost = edge in {verdict.target for verdict in rejected}
+        summary += f"\nFor the edge: {f'nothing, for {edge} is rejected' if lost else edge}."
     sections = [
         Section("Verdict", [Text(f"{summary}\n{_ground(variants)}"), _verdicts(verdicts)]),
         Section("Size, quality and time", _compared(variants, verdicts, metric)),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from nightshift.compression.budgets import Budget, VariantVerdict, judge, judge_variant
 from nightshift.compression.processor import Processor
+from nightshift.compression.report import render
 from nightshift.compression.result import (
     FloatOperator,
     Latency,
@@ -167,4 +168,10 @@ def test_a_variant_that_breaks_one_budget_is_rejected_alone_with_its_numbers(
     assert (good.target, good.accepted) == (Target.FLOAT16, True)
     assert not rejected.accepted
     assert rejected.reason.startswith(f"{budget}: ")
+    kept, lost = (
+        render(variants, (good, rejected), Metric.ACCURACY, edge)
+        for edge in (Target.FLOAT16, Target.DYNAMIC)
+    )
+    assert "For the edge: float16." in kept
+    assert "For the edge: nothing, for dynamic is rejected." in lost
     assert f"limit {next(iter(limits.values())):g}" in rejected.reason
