@@ -10,6 +10,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from nightshift.command import (
+    audit,
     building,
     clients,
     demo,
@@ -106,6 +107,7 @@ app.command(rich_help_panel=_WORK)(releases.answer)
 app.command(rich_help_panel=_WORK)(releases.freeze)
 app.command(rich_help_panel=_WORK)(releases.thaw)
 app.command(rich_help_panel=_WORK)(replay.replay)
+app.command(rich_help_panel=_WORK)(audit.audit)
 app.command(rich_help_panel=_WORK)(signatures.sign)
 app.add_typer(clients.app, name="client", rich_help_panel=_WORK)
 app.command(rich_help_panel=_WORK)(lineage.lineage)
