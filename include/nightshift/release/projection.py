@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from nightshift.release.candidate import Candidate
 from nightshift.release.event import Change, EventKind
 from nightshift.release.record import HISTORY, Phase, ReleaseRecord, Weights
 
@@ -78,8 +79,13 @@ def _promoted(record: ReleaseRecord, change: Change) -> _Fields:
         "question": None,
         "live": asked.colour,
         "weights": Weights.all_to(asked.colour),
-        "history": (*record.history, asked.candidate)[-HISTORY:],
+        "history": (*_ways_back(record), asked.candidate)[-HISTORY:],
     }
+
+
+def _ways_back(record: ReleaseRecord) -> tuple[Candidate, ...]:
+    """Versions that may be live again: many bad ones in a row must not push the good one out."""
+    return tuple(known for known in record.history if known.version not in record.rejected)
 
 
 def _baked(record: ReleaseRecord, change: Change) -> _Fields:

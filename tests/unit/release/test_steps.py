@@ -254,6 +254,14 @@ def test_a_roll_back_of_the_live_version_under_a_canary_ends_the_canary_first() 
         machine.roll_back(record, by="t", reason="odd", from_version=2)
 
 
+def test_many_bad_versions_in_a_row_do_not_push_the_good_one_out_of_reach() -> None:
+    record = released(1)
+    for version in range(2, 15):
+        record = until(asked(record, version, Rollout()), Phase.FINISHED)
+        record = follow(record, machine.roll_back(record, by="t", reason="bad"))
+        assert record.champion == candidate(1)
+
+
 def test_steps_must_rise() -> None:
     with pytest.raises(ValueError, match="must rise"):
         Rollout(steps=(CanaryStep(weight=50), CanaryStep(weight=10)))
