@@ -22,8 +22,8 @@ from pathlib import Path
 
 import httpx
 from planted_faults import INPUTS, save
-from tests.integration.release.rig import PIPELINE, Machine, Rig
 from tests.integration.ports import free_port
+from tests.integration.release.rig import PIPELINE, Machine, Rig
 from tests.integration.servers import S3, SeaweedServer, make_buckets, wait_until
 from two_machines import NETWORK, machines
 
