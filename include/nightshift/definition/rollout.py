@@ -102,8 +102,3 @@ class Rollout(Section):
         if weights != sorted(set(weights)):
             raise ValueError(f"steps: weights must rise from step to step, found {weights}")
         return self
-
-    @property
-    def compares(self) -> bool:
-        """Whether answers of the two versions are compared at all."""
-        return bool(self.shadow.seconds or self.steps or self.bake_seconds)

@@ -258,7 +258,11 @@ def _supersede(log: ReleaseLog, candidate: Candidate, rollout: Rollout | None, b
         return False
 
     def decide(record: ReleaseRecord) -> Change | None:
-        if not record.phase.under_way or record.phase.is_live:
+        asked = record.request
+        if not record.phase.under_way or record.phase.is_live or asked is None:
+            return None
+        if asked.rolls_back is not None:
+            # Nobody's nightly release ends a way back.
             return None
         return machine.abort(record, reason=f"superseded by version {candidate.version}")
 
