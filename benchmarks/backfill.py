@@ -15,7 +15,7 @@ from typing import Any
 
 from nightshift.artifacts import ArtifactStore
 from nightshift.artifacts.manifest import ArtifactRef
-from nightshift.definition import load_pipeline
+from nightshift.definition.load import load_pipeline
 from nightshift.runtimes import Runtime
 from nightshift.stack.airflow_api import AirflowApi, DagRun
 from nightshift.stack.environment import step_environment

@@ -22,8 +22,9 @@ from nightshift.compression.budgets import metric_drop
 from nightshift.compression.result import Measured, Variants
 from nightshift.data.lake import Lake
 from nightshift.data.seed import seed
-from nightshift.definition import PipelineDefinition, load_pipeline
 from nightshift.definition.compression import Target
+from nightshift.definition.load import load_pipeline
+from nightshift.definition.model import PipelineDefinition
 from nightshift.steps.catalog import STEPS
 from nightshift.steps.contract import StepResult
 from nightshift.steps.launch import run_step

@@ -26,7 +26,7 @@ from tests.corruptions.kinds import Day
 from tests.integration.pipeline_lake import PipelineLake
 from tests.integration.servers import S3, SeaweedServer, make_buckets
 
-from nightshift.definition import load_pipeline
+from nightshift.definition.load import load_pipeline
 from nightshift.runtimes import Runtime, python_of
 from nightshift.steps.contract import StepRequest, StepResult
 from nightshift.steps.run import execute

@@ -26,7 +26,8 @@ from training_rig import Rig, processor, rig
 
 from nightshift.data.pinned import Split
 from nightshift.data.reader import download, read_snapshot
-from nightshift.definition import PipelineDefinition, load_pipeline
+from nightshift.definition.load import load_pipeline
+from nightshift.definition.model import PipelineDefinition
 from nightshift.evaluation.comparison import Comparison
 from nightshift.evaluation.outcomes import selected, threshold_at_rate
 from nightshift.evaluation.predictions import Predictions, as_text

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from nightshift.artifacts import ArtifactStore
 from nightshift.artifacts.manifest import ArtifactRef, Manifest
-from nightshift.definition import load_pipeline
+from nightshift.definition.load import load_pipeline
 from nightshift.steps.catalog import STEPS
 from nightshift.steps.contract import StepContext
 from nightshift.steps.plan import plan_step

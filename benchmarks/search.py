@@ -27,7 +27,8 @@ from nightshift.artifacts.manifest import ArtifactRef
 from nightshift.artifacts.store import ArtifactStore
 from nightshift.data.lake import Lake
 from nightshift.data.seed import seed
-from nightshift.definition import PipelineDefinition, load_pipeline
+from nightshift.definition.load import load_pipeline
+from nightshift.definition.model import PipelineDefinition
 from nightshift.definition.training import Tuning
 from nightshift.steps.catalog import STEPS
 from nightshift.steps.contract import StepRequest, StepResult

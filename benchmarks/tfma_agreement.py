@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from nightshift.definition import load_pipeline
+from nightshift.definition.load import load_pipeline
 from nightshift.evaluation.audit import Audit, audited
 from nightshift.evaluation.predictions import PREDICTIONS_FILE
 from nightshift.evaluation.result import METRICS_FILE, Evaluation

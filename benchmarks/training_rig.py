@@ -20,8 +20,8 @@ from nightshift.artifacts.manifest import ArtifactRef
 from nightshift.artifacts.store import ArtifactStore
 from nightshift.data.lake import Lake
 from nightshift.data.seed import seed
-from nightshift.definition import PipelineDefinition, load_pipeline
-from nightshift.definition.model import Window
+from nightshift.definition.load import load_pipeline
+from nightshift.definition.model import PipelineDefinition, Window
 from nightshift.definition.training import Training
 from nightshift.steps.catalog import SNAPSHOT, TRAIN, StepSpec
 from nightshift.steps.contract import StepRequest, StepResult

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from nightshift.definition import PipelineDefinition
+from nightshift.definition.model import PipelineDefinition
 from nightshift_airflow.dag_parts import end_of
 
 WITHOUT_SCHEDULE = timedelta(days=1)

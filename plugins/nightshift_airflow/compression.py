@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from nightshift.definition import PipelineDefinition
+from nightshift.definition.model import PipelineDefinition
 from nightshift_airflow.operators.register import RegisterOperator
 from nightshift_airflow.operators.step import HEAVY_POOL, StepOperator
 from nightshift_airflow.operators.steps import (

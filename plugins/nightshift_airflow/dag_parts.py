@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from nightshift.definition import PipelineDefinition
+from nightshift.definition.model import PipelineDefinition
 from nightshift_airflow.training_form import training_params
 
 RETRIES: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param
 
-from nightshift.definition import load_pipeline
+from nightshift.definition.load import load_pipeline
 from nightshift_airflow.dag_parts import RETRIES, start_of
 from nightshift_airflow.operators.answer import AnswerReleaseOperator
 from nightshift_airflow.operators.register import registered_asset

@@ -6,7 +6,8 @@ from typing import Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
-from nightshift.definition import PipelineDefinition, load_pipeline
+from nightshift.definition.load import load_pipeline
+from nightshift.definition.model import PipelineDefinition
 from nightshift_airflow.compression import CompressionTasks
 from nightshift_airflow.dag_parts import RETRIES, end_of, night_params, start_of
 from nightshift_airflow.operators.approve import ApproveOperator

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG, Param
 
-from nightshift.definition import pipeline_names
+from nightshift.definition.folders import pipeline_names
 from nightshift_airflow.dag_parts import RETRIES
 from nightshift_airflow.operators.rollback import AwaitRollbackOperator, RollbackOperator
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from nightshift.definition import PipelineDefinition
+from nightshift.definition.model import PipelineDefinition
 from nightshift.errors import BadDefinitionError
 from nightshift_airflow.training_form import with_training
 

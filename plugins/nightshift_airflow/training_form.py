@@ -8,8 +8,8 @@ from typing import Any
 from airflow.sdk import Param
 from pydantic import ValidationError
 
-from nightshift.definition import PipelineDefinition
 from nightshift.definition.load import explained
+from nightshift.definition.model import PipelineDefinition
 from nightshift.definition.training import Cluster, EarlyStopping, Precision, Strategy, Training
 from nightshift.errors import BadDefinitionError
 

@@ -11,9 +11,9 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 
 from nightshift.artifacts.manifest import ArtifactRef
-from nightshift.definition import PipelineDefinition, load_pipeline
 from nightshift.definition.approval import Approval
-from nightshift.definition.model import Schedule
+from nightshift.definition.load import load_pipeline
+from nightshift.definition.model import PipelineDefinition, Schedule
 from nightshift.gates.decision import Case, Decision, DecisionKind
 from nightshift.gates.verdict import GateVerdict
 from nightshift_airflow.answer_time import MARGIN, answer_time

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from airflow.sdk import DAG
 
-from nightshift.definition import load_pipeline
 from nightshift.definition.compression import Compression, Target
+from nightshift.definition.load import load_pipeline
 from nightshift_airflow.operators.step import HEAVY_POOL, references
 from nightshift_airflow.operators.steps import QuantizeOperator
 from nightshift_airflow.retrain import retrain_dag

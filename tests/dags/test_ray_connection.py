@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nightshift.definition import load_pipeline
+from nightshift.definition.load import load_pipeline
 from nightshift.errors import BadDefinitionError
 from nightshift_airflow.hooks.cluster import RayClusterHook
 from nightshift_airflow.operators.steps import TrainOperator

@@ -6,7 +6,7 @@ import pytest
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import ParamValidationError
 
-from nightshift.definition import pipeline_names
+from nightshift.definition.folders import pipeline_names
 from nightshift_airflow.links.artifacts import ReleaseLink
 from nightshift_airflow.operators.release import WatchReleaseOperator
 from nightshift_airflow.release import release_dag

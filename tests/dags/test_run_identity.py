@@ -12,7 +12,8 @@ import pytest
 from airflow.timetables.base import TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from nightshift.definition import PipelineDefinition, load_pipeline
+from nightshift.definition.load import load_pipeline
+from nightshift.definition.model import PipelineDefinition
 from nightshift.errors import BadDefinitionError
 from nightshift_airflow.dag_parts import end_of, start_of
 from nightshift_airflow.run_identity import RunIdentity

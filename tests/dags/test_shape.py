@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from airflow.sdk import DAG
 
-from nightshift.definition import load_pipeline, pipeline_names
+from nightshift.definition.folders import pipeline_names
+from nightshift.definition.load import load_pipeline
 from nightshift_airflow.operators.step import HEAVY_POOL, StepOperator
 from nightshift_airflow.override import override_dag
 from nightshift_airflow.release import release_dag

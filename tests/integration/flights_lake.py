@@ -8,7 +8,8 @@ from datetime import date, timedelta
 
 import pyarrow as pa
 
-from nightshift.definition import Window, load_pipeline
+from nightshift.definition.load import load_pipeline
+from nightshift.definition.model import Window
 from nightshift.steps.catalog import STEPS
 from nightshift.steps.contract import StepRequest, StepResult
 from nightshift.steps.plan import plan_step

@@ -12,7 +12,7 @@ import pyarrow as pa
 from nightshift.artifacts.store import ArtifactStore
 from nightshift.data.lake import Lake, parquet_bytes
 from nightshift.data.seed import SOURCES
-from nightshift.definition import PipelineDefinition
+from nightshift.definition.model import PipelineDefinition
 from nightshift.release import machine
 from nightshift.release.candidate import Candidate
 from nightshift.release.event import Change, EventKind

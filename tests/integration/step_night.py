@@ -7,7 +7,7 @@ from datetime import date
 
 from nightshift.artifacts.manifest import ArtifactRef
 from nightshift.artifacts.store import ArtifactStore
-from nightshift.definition import PipelineDefinition
+from nightshift.definition.model import PipelineDefinition
 from nightshift.steps.catalog import STEPS
 from nightshift.steps.contract import StepResult
 from nightshift.steps.launch import run_step

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 from typer.core import TyperGroup
 
-from nightshift.command import (
-    audit,
-    building,
-    clients,
-    demo,
-    lineage,
-    pipelines,
-    releases,
-    replay,
-    retraining,
-    schema,
-    seeding,
-    signatures,
-    stack,
-    tensorboard,
-    testing,
-)
 from nightshift.command.display import errors
 from nightshift.errors import NightshiftError
 from nightshift.stack.runtime_build import BuildError
@@ -72,52 +56,69 @@ class _Group(TyperGroup):
             raise typer.Exit(1) from None
 
 
-app = typer.Typer(
-    cls=_Group,
-    help=_HELP,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+_START, _WORK, _AUTHOR = "Start and stop", "Nights and releases", "Write and test"
+_COMMANDS = {
+    "demo": ("demo", _START),
+    "up": ("stack", _START),
+    "down": ("stack", _START),
+    "status": ("stack", _START),
+    "logs": ("stack", _START),
+    "seed": ("seeding", _WORK),
+    "retrain": ("retraining", _WORK),
+    "rollback": ("releases", _WORK),
+    "watch": ("releases", _WORK),
+    "answer": ("releases", _WORK),
+    "freeze": ("releases", _WORK),
+    "thaw": ("releases", _WORK),
+    "replay": ("replay", _WORK),
+    "audit": ("audit", _WORK),
+    "sign": ("signatures", _WORK),
+    "client": ("clients", _WORK),
+    "lineage": ("lineage", _WORK),
+    "reproduce": ("lineage", _WORK),
+    "tensorboard": ("tensorboard", _WORK),
+    "new": ("pipelines", _AUTHOR),
+    "check": ("pipelines", _AUTHOR),
+    "schema": ("schema", _AUTHOR),
+    "test": ("testing", _AUTHOR),
+    "build": ("building", _AUTHOR),
+}
+"""Module and panel of each command; the module has a function, or an ``app`` of several, for it."""
 
 
-@app.callback()
+def command_line(wanted: str | None = None) -> typer.Typer:
+    """The whole command line.
+
+    Args:
+        wanted: The one command that will be run, where that is known: no other is imported, so that
+            a roll-back does not wait for what it does not need.
+    """
+    app = typer.Typer(
+        cls=_Group,
+        help=_HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(everywhere)
+    for name in [wanted] if wanted in _COMMANDS else _COMMANDS:
+        module, panel = _COMMANDS[name]
+        found = import_module(f"nightshift.command.{module}")
+        if function := getattr(found, name, None):
+            app.command(name, rich_help_panel=panel)(function)
+        else:
+            app.add_typer(found.app, name=name, rich_help_panel=panel)
+    return app
+
+
 def everywhere(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the full trace when something fails.")
     ] = False,
 ) -> None:
     """Options that every command has."""
-
-
-_START, _WORK, _AUTHOR = "Start and stop", "Nights and releases", "Write and test"
-
-app.command(rich_help_panel=_START)(demo.demo)
-app.command(rich_help_panel=_START)(stack.up)
-app.command(rich_help_panel=_START)(stack.down)
-app.command(rich_help_panel=_START)(stack.status)
-app.command(rich_help_panel=_START)(stack.logs)
-app.command(rich_help_panel=_WORK)(seeding.seed)
-app.command(rich_help_panel=_WORK)(retraining.retrain)
-app.command(rich_help_panel=_WORK)(releases.rollback)
-app.command(rich_help_panel=_WORK)(releases.watch)
-app.command(rich_help_panel=_WORK)(releases.answer)
-app.command(rich_help_panel=_WORK)(releases.freeze)
-app.command(rich_help_panel=_WORK)(releases.thaw)
-app.command(rich_help_panel=_WORK)(replay.replay)
-app.command(rich_help_panel=_WORK)(audit.audit)
-app.command(rich_help_panel=_WORK)(signatures.sign)
-app.add_typer(clients.app, name="client", rich_help_panel=_WORK)
-app.command(rich_help_panel=_WORK)(lineage.lineage)
-app.command(rich_help_panel=_WORK)(lineage.reproduce)
-app.command(rich_help_panel=_WORK)(tensorboard.tensorboard)
-app.command(rich_help_panel=_AUTHOR)(pipelines.new)
-app.command(rich_help_panel=_AUTHOR)(pipelines.check)
-app.add_typer(schema.app, name="schema", rich_help_panel=_AUTHOR)
-app.command(rich_help_panel=_AUTHOR)(testing.test)
-app.command(rich_help_panel=_AUTHOR)(building.build)
 
 
 def show_error(error: BaseException) -> None:
@@ -134,7 +135,8 @@ def show_error(error: BaseException) -> None:
 
 def main() -> None:
     """Run the command line and end the process with its code."""
+    named = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     try:
-        app(prog_name="./nightshift")
+        command_line(named)(prog_name="./nightshift")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -10,8 +10,8 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from nightshift.definition import PipelineDefinition, load_pipeline
-from nightshift.definition.model import Feature, FeatureType
+from nightshift.definition.load import load_pipeline
+from nightshift.definition.model import Feature, FeatureType, PipelineDefinition
 from nightshift.errors import NightshiftError
 from nightshift.training.features import FeatureStatistics
 

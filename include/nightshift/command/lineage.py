@@ -19,8 +19,7 @@ from nightshift.card.files import card_page
 from nightshift.command.display import console, heading
 from nightshift.command.releases import airflow_page, require_pipeline, stack_bucket
 from nightshift.data.pinned import PinnedFile, Split
-from nightshift.definition import pipeline_names
-from nightshift.definition.load import pipelines_root
+from nightshift.definition.folders import pipeline_names, pipelines_root
 from nightshift.errors import BadDefinitionError, RefusedError
 from nightshift.lineage.chain import TRAIN, Chain, chain_of
 from nightshift.lineage.reproduction import (

@@ -15,8 +15,9 @@ from rich.text import Text
 
 from nightshift.command.building import ensure_runtimes
 from nightshift.command.display import console, watch_board
-from nightshift.definition import PipelineDefinition, load_pipeline, pipelines_root
-from nightshift.definition.load import REQUIRED_FILES
+from nightshift.definition.folders import pipelines_root
+from nightshift.definition.load import REQUIRED_FILES, load_pipeline
+from nightshift.definition.model import PipelineDefinition
 from nightshift.errors import BadDefinitionError
 from nightshift.stack.board import Board, Part, Phase
 from nightshift.stack.environment import base_environment

@@ -15,7 +15,7 @@ from nightshift.card.files import card_page
 from nightshift.command.display import console
 from nightshift.command.display import watch as animate
 from nightshift.command.release_panel import release_line, release_panel
-from nightshift.definition import pipeline_names
+from nightshift.definition.folders import pipeline_names
 from nightshift.errors import BadDefinitionError, UnavailableError
 from nightshift.release import requests
 from nightshift.release.record import Colour, ReleaseRecord

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from nightshift.command.building import ensure_runtimes
 from nightshift.command.display import console
-from nightshift.definition import load_pipeline, pipelines_root
+from nightshift.definition.folders import pipelines_root
+from nightshift.definition.load import load_pipeline
 from nightshift.errors import BadDataError
 from nightshift.stack.environment import base_environment, step_environment
 from nightshift.stack.processes import processes

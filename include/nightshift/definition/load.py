@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from nightshift.definition.folders import pipeline_names, pipelines_root
 from nightshift.definition.model import PipelineDefinition
 from nightshift.errors import BadDefinitionError
 
 REQUIRED_FILES = ("pipeline.yaml", "model.py", "schema.pbtxt", "expectations.yaml")
-
-
-def pipelines_root() -> Path:
-    """The folder of all pipelines: ``NIGHTSHIFT_PIPELINES`` or ``include/pipelines``."""
-    configured = os.environ.get("NIGHTSHIFT_PIPELINES")
-    return Path(configured) if configured else Path(__file__).parents[2] / "pipelines"
-
-
-def pipeline_names() -> list[str]:
-    """Names of all pipeline folders, sorted."""
-    return sorted(p.parent.name for p in pipelines_root().glob("*/pipeline.yaml"))
 
 
 def load_pipeline(name: str) -> PipelineDefinition:

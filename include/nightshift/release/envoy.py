@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nightshift.release import access as edge_access
+from nightshift.release import asked_model
 from nightshift.release.access import ListenerAccess
 from nightshift.release.address import Address
 from nightshift.release.clusters import CLUSTERS_FILE, render_clusters
@@ -91,6 +92,7 @@ def _listener(name: str, address: Address, layout: EnvoyLayout) -> dict[str, Any
         **edge_access.manager_options(access),
         "http_filters": [
             *edge_access.filters(access),
+            *asked_model.filters(),
             # A failed gRPC call is HTTP 200: without this filter nobody would count it.
             {
                 "name": "grpc_stats",

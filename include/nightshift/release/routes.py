@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from nightshift.release import asked_model
 from nightshift.release.access import guard, rates
 from nightshift.release.clients import Clients
 from nightshift.release.record import Colour, ReleaseRecord, Weights
@@ -29,7 +30,6 @@ COLOUR_HEADER = "x-nightshift-colour"
 VERSION_HEADER = "x-nightshift-version"
 
 _TIMEOUT = "60s"
-_GRPC_PATH = "/tensorflow.serving."
 # Only what never reached a server is sent again: anything more would hide a bad version.
 _RETRY = {
     "retry_on": "connect-failure,refused-stream,reset-before-request",
@@ -166,12 +166,14 @@ def _grpc_unnamed(routes: Sequence[PipelineRoute], names: str) -> dict[str, Any]
 
 def _grpc_route(route: PipelineRoute, *headers: dict[str, Any]) -> dict[str, Any]:
     unreleased = _grpc_answer(_Grpc.UNAVAILABLE, _not_released(route))
-    action = _forward(route, "grpc") or unreleased
+    forward = _forward(route, "grpc")
+    action = {**forward, **asked_model.only(route.pipeline)} if forward else unreleased
     return {"name": route.pipeline, "match": _grpc_match(*headers), **action}
 
 
 def _grpc_match(*headers: dict[str, Any]) -> dict[str, Any]:
-    return {"prefix": _GRPC_PATH, "grpc": {}, "headers": list(headers)}
+    path = {"regex": asked_model.path_regex()}
+    return {"safe_regex": path, "grpc": {}, "headers": list(headers)}
 
 
 def _header(name: str, regex: str) -> dict[str, Any]:

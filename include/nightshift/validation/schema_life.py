@@ -19,7 +19,8 @@ from nightshift.data.lake import Lake
 from nightshift.data.problems import bad_lake
 from nightshift.data.reader import download_files, read_table
 from nightshift.data.window import Days, WindowFiles
-from nightshift.definition import PipelineDefinition, load_pipeline
+from nightshift.definition.load import load_pipeline
+from nightshift.definition.model import PipelineDefinition
 from nightshift.errors import BadDataError, BadDefinitionError, NightshiftError, RefusedError
 from nightshift.storage.s3 import lake_bucket
 from nightshift.validation.lean import import_lean

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nightshift.data.pinned import Split
 from nightshift.data.reader import read_snapshot
-from nightshift.definition import load_pipeline
+from nightshift.definition.load import load_pipeline
 from nightshift.definition.model import Dataset, Feature, Label
 from nightshift.definition.validation import Validation
 from nightshift.steps.catalog import STEPS

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 import tf_keras
 
-from nightshift.definition import FeatureType
+from nightshift.definition.model import FeatureType
 from nightshift.training.features import FeatureStatistics
 
 AGE = "age"

@@ -12,7 +12,7 @@ from airflow.sdk import Param
 from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowSkipException
 
-from nightshift.definition import load_pipeline
+from nightshift.definition.load import load_pipeline
 from nightshift.errors import NightshiftError, RefusedError
 from nightshift_airflow.hooks.storage import S3_CONNECTION, StorageHook
 from nightshift_airflow.links.artifacts import RELEASE_LINKS

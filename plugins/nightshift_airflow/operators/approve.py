@@ -11,7 +11,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 from airflow.sdk.definitions.param import ParamsDict
 
-from nightshift.definition import load_pipeline
+from nightshift.definition.load import load_pipeline
 from nightshift.errors import GateFailedError, NightshiftError
 from nightshift.gates.decision import Case, Decision, DecisionKind, Outcome, Standing
 from nightshift_airflow.answer_time import answer_time

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nightshift.artifacts.manifest import ArtifactRef
-from nightshift.definition import PipelineDefinition
+from nightshift.definition.model import PipelineDefinition
 from nightshift.release.candidate import Candidate
 from nightshift.steps import catalog
 from nightshift.steps.contract import StepRequest, StepResult

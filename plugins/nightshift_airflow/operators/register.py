@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, AssetAlias, BaseOperator
 
 from nightshift.artifacts.manifest import ArtifactRef
-from nightshift.definition import PipelineDefinition, load_pipeline
+from nightshift.definition.load import load_pipeline
+from nightshift.definition.model import PipelineDefinition
 from nightshift.errors import NightshiftError
 from nightshift.release.candidate import Candidate
 from nightshift_airflow.hooks.storage import S3_CONNECTION, StorageHook

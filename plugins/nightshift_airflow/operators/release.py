@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from nightshift.definition import load_pipeline
+from nightshift.definition.load import load_pipeline
 from nightshift.errors import BadDefinitionError, NightshiftError, RefusedError
 from nightshift_airflow.hooks.storage import S3_CONNECTION, StorageHook
 from nightshift_airflow.links.artifacts import RELEASE_LINKS

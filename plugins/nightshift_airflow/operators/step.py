@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from airflow.sdk import BaseOperator
 
 from nightshift.artifacts.manifest import ArtifactRef
-from nightshift.definition import PipelineDefinition, load_pipeline
+from nightshift.definition.load import load_pipeline
+from nightshift.definition.model import PipelineDefinition
 from nightshift.errors import NightshiftError, StepError
 from nightshift.steps.catalog import StepSpec
 from nightshift.steps.contract import StepRequest, StepResult

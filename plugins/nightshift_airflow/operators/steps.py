@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from nightshift.artifacts.manifest import ArtifactRef
-from nightshift.definition import PipelineDefinition
 from nightshift.definition.compression import Target
+from nightshift.definition.model import PipelineDefinition
 from nightshift.definition.training import Cluster, Training
 from nightshift.errors import GateFailedError
 from nightshift.gates.decision import DecisionKind, Outcome
@@ -112,7 +112,7 @@ class GateOperator(StepOperator):
         self, request: StepRequest, result: StepResult, tracker: RunTracker
     ) -> StepResult:
         """The result, with how often nights ask a person among its metrics and tags."""
-        from nightshift.definition import load_pipeline
+        from nightshift.definition.load import load_pipeline
         from nightshift.gates.asking import METRIC, asking
 
         approval = load_pipeline(self.pipeline).approval
@@ -239,7 +239,7 @@ class EdgeOperator(StepOperator):
         return returned
 
     def _edge(self) -> str:
-        from nightshift.definition import load_pipeline
+        from nightshift.definition.load import load_pipeline
 
         edge = load_pipeline(self.pipeline).compression.edge
         assert edge is not None  # without one there is no such task

@@ -9,7 +9,8 @@ import pytest
 
 from nightshift.data.lake import Lake
 from nightshift.data.seed import seed
-from nightshift.definition import PipelineDefinition, load_pipeline
+from nightshift.definition.load import load_pipeline
+from nightshift.definition.model import PipelineDefinition
 from tests.integration.servers import S3, SeaweedServer, drop_buckets, make_buckets
 from tests.integration.step_night import StepNight
 

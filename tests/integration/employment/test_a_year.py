@@ -12,7 +12,7 @@ from nightshift.data.lake import Lake, parquet_bytes
 from nightshift.data.pinned import Split
 from nightshift.data.reader import read_snapshot
 from nightshift.data.sources import employment
-from nightshift.definition import load_pipeline
+from nightshift.definition.load import load_pipeline
 from nightshift.errors import ErrorKind
 from nightshift.evaluation.result import Evaluation
 from nightshift.steps.catalog import STEPS

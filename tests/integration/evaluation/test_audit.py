@@ -14,7 +14,8 @@ import pytest
 
 from nightshift.artifacts import ArtifactStore
 from nightshift.artifacts.manifest import ArtifactRef
-from nightshift.definition import PipelineDefinition, load_pipeline
+from nightshift.definition.load import load_pipeline
+from nightshift.definition.model import PipelineDefinition
 from nightshift.errors import ErrorKind
 from nightshift.evaluation.audit import AUDIT_FILE, Audit
 from nightshift.evaluation.comparison import Comparison

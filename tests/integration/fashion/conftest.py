@@ -12,7 +12,8 @@ import pytest
 from nightshift.data.lake import Lake, parquet_bytes
 from nightshift.data.seed import seed
 from nightshift.data.sources import fashion
-from nightshift.definition import PipelineDefinition, load_pipeline
+from nightshift.definition.load import load_pipeline
+from nightshift.definition.model import PipelineDefinition
 from nightshift.release.candidate import Candidate
 from tests.fashion_images import require_images
 from tests.integration.servers import S3, SeaweedServer, drop_buckets, make_buckets

@@ -8,9 +8,11 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from nightshift.command.app import app
+from nightshift.command.app import command_line
 
-COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+APP = command_line()
+
+COMMANDS = sorted(typer.main.get_command(APP).commands)  # type: ignore[attr-defined]
 RUNNER = CliRunner()
 
 
@@ -25,12 +27,12 @@ def test_the_command_has_what_the_readme_promises() -> None:
 
 
 def test_without_arguments_it_says_where_to_begin() -> None:
-    assert "./nightshift demo" in RUNNER.invoke(app, []).output
+    assert "./nightshift demo" in RUNNER.invoke(APP, []).output
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(name: str) -> None:
-    result = RUNNER.invoke(app, [name, "--help"])
+    result = RUNNER.invoke(APP, [name, "--help"])
     assert result.exit_code == 0
     assert len(result.output.split()) > 15
 
@@ -40,7 +42,7 @@ def test_every_command_explains_itself(name: str) -> None:
     sorted({"up", "logs", "retrain", "rollback", "seed", "new", "check", "lineage", "reproduce"}),
 )
 def test_commands_with_arguments_show_examples(name: str) -> None:
-    assert f"./nightshift {name}" in RUNNER.invoke(app, [name, "--help"]).output
+    assert f"./nightshift {name}" in RUNNER.invoke(APP, [name, "--help"]).output
 
 
 @pytest.mark.parametrize(
@@ -65,18 +67,18 @@ def test_commands_with_arguments_show_examples(name: str) -> None:
     ],
 )
 def test_a_foreseen_mistake_is_one_line_and_exit_code_1(arguments: list[str], words: str) -> None:
-    result = RUNNER.invoke(app, arguments)
+    result = RUNNER.invoke(APP, arguments)
     assert result.exit_code == 1
     assert words in " ".join(result.output.split())
     assert "Traceback" not in result.output
 
 
 def test_debug_shows_the_trace() -> None:
-    result = RUNNER.invoke(app, ["--debug", "status"])
+    result = RUNNER.invoke(APP, ["--debug", "status"])
     assert type(result.exception).__name__ == "UnavailableError"
 
 
 def test_a_night_that_is_no_date_is_refused() -> None:
-    result = RUNNER.invoke(app, ["retrain", "flights", "--night", "31.8.2013"])
+    result = RUNNER.invoke(APP, ["retrain", "flights", "--night", "31.8.2013"])
     assert result.exit_code == 2
     assert "--night" in result.output

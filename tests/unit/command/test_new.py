@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from nightshift.command.app import app
-from nightshift.definition import load_pipeline
+from nightshift.command.app import command_line
+from nightshift.definition.load import load_pipeline
 
+APP = command_line()
 RUNNER = CliRunner()
 
 
@@ -24,7 +25,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_writes_a_folder_and_a_dag_and_says_what_to_do(root: Path) -> None:
-    result = RUNNER.invoke(app, ["new", "churn"])
+    result = RUNNER.invoke(APP, ["new", "churn"])
     assert result.exit_code == 0, result.output
     written = {path.name for path in (root / "include/pipelines/churn").iterdir()}
     assert written == {"pipeline.yaml", "model.py", "schema.pbtxt", "expectations.yaml"}
@@ -33,7 +34,7 @@ def test_it_writes_a_folder_and_a_dag_and_says_what_to_do(root: Path) -> None:
 
 
 def test_no_placeholder_is_left(root: Path) -> None:
-    RUNNER.invoke(app, ["new", "churn"])
+    RUNNER.invoke(APP, ["new", "churn"])
     for path in (root / "include/pipelines/churn").iterdir():
         assert "__NAME__" not in path.read_text()
 
@@ -41,22 +42,22 @@ def test_no_placeholder_is_left(root: Path) -> None:
 def test_it_never_overwrites(root: Path) -> None:
     dag = root / "dags/retrain_churn.py"
     dag.write_text("mine")
-    result = RUNNER.invoke(app, ["new", "churn"])
+    result = RUNNER.invoke(APP, ["new", "churn"])
     assert result.exit_code == 1
     assert dag.read_text() == "mine"
     assert not (root / "include/pipelines/churn").exists()
 
 
 def test_check_lists_every_blank_with_its_line(root: Path) -> None:
-    RUNNER.invoke(app, ["new", "churn"])
-    result = RUNNER.invoke(app, ["check", "churn"])
+    RUNNER.invoke(APP, ["new", "churn"])
+    result = RUNNER.invoke(APP, ["check", "churn"])
     assert result.exit_code == 1
     places = re.findall(r"churn/(pipeline\.yaml|schema\.pbtxt), line \d+: .*BLANK", result.output)
     assert set(places) == {"pipeline.yaml", "schema.pbtxt"}
 
 
 def test_with_the_blanks_filled_the_definition_is_valid(root: Path) -> None:
-    RUNNER.invoke(app, ["new", "churn"])
+    RUNNER.invoke(APP, ["new", "churn"])
     file = root / "include/pipelines/churn/pipeline.yaml"
     file.write_text(fill(file.read_text()))
     definition = load_pipeline("churn")

@@ -14,7 +14,7 @@ import pytest
 from nightshift.data.sources import employment
 from nightshift.data.sources.survey_codes import QUESTIONS
 from nightshift.data.window import Days
-from nightshift.definition import load_pipeline
+from nightshift.definition.load import load_pipeline
 from nightshift.errors import BadDataError, UnavailableError
 
 

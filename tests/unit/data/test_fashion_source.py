@@ -15,7 +15,7 @@ import pytest
 from nightshift.data.pixels import pixels_of
 from nightshift.data.sources import fashion
 from nightshift.data.window import Days
-from nightshift.definition import load_pipeline
+from nightshift.definition.load import load_pipeline
 from nightshift.errors import BadDataError, UnavailableError
 from tests.fashion_images import require_images
 

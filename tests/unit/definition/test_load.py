@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nightshift.definition import load_pipeline
+from nightshift.definition.load import load_pipeline
 from nightshift.errors import BadDefinitionError
 
 MINIMAL = """

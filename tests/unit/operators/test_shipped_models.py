@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nightshift.definition import load_pipeline
+from nightshift.definition.load import load_pipeline
 from nightshift.definition.model import Feature, FeatureType
 from nightshift.operators.allowed import forbidden_operators
 from nightshift.training.export import export

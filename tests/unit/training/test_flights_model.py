@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from nightshift.definition import load_pipeline
+from nightshift.definition.load import load_pipeline
 from nightshift.definition.model import FeatureType
 from nightshift.training.features import FeatureStatistics
 from nightshift.training.model_file import build_model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightshift.definition import pipelines_root
+from nightshift.definition.folders import pipelines_root
 from nightshift.validation.schema_text import SchemaText, is_blank
 
 TEXT = """\

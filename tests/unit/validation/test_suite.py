@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nightshift.definition import pipelines_root
+from nightshift.definition.folders import pipelines_root
 from nightshift.errors import BadDefinitionError
 from nightshift.validation.suite import Over, Rules, RuleSeverity, read_rules
 
