@@ -16,7 +16,7 @@ from nightshift.stack.settings import StackSettings, current_settings
 
 RUNTIMES = ("airflow", "ml", "validation")
 """What the stack needs beside ``tools``, which this command itself runs in."""
-_OVERLAYS = {"testing": "ml"}
+_OVERLAYS = {"testing": "ml", "clients": "ml"}
 _ON_DEMAND = ("tensorboard",)
 """Built by the one command that needs it."""
 

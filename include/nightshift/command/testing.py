@@ -98,7 +98,7 @@ def test(
       ./nightshift test -k rollback
     """
     settings = current_settings()
-    ensure_runtimes(settings, (*RUNTIMES, "testing"))
+    ensure_runtimes(settings, (*RUNTIMES, "testing", "clients"))
     wanted = [check for check in checks(keyword) if not (fast and check.slow)]
     outcomes = [_run(settings, check) for check in wanted]
     _summarise(outcomes, keyword)

@@ -10,6 +10,7 @@ what is wrong                  REST   gRPC
 =============================  =====  ==================
 no key, or an unknown one      401    UNAUTHENTICATED
 another pipeline's client      403    PERMISSION_DENIED
+another pipeline's model              PERMISSION_DENIED
 too many requests              429    RESOURCE_EXHAUSTED
 too large a request            413    RESOURCE_EXHAUSTED
 =============================  =====  ==================
@@ -25,12 +26,12 @@ in Envoy's log, which never has a key.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nightshift.release import asked_model
 from nightshift.release.clients import Client, Clients
 
 KEY_HEADER = "x-api-key"
@@ -206,9 +207,9 @@ def _guard(route: dict[str, Any], clients: Clients) -> Iterator[dict[str, Any]]:
 def _shown(client: Client) -> Iterator[dict[str, Any]]:
     """What a client may show, as matches of headers."""
     yield {"name": CLIENT_HEADER, "string_match": {"exact": client.name}}
-    if client.keys:
-        one_of = "|".join(re.escape(key) for key in client.keys)
-        yield {"name": KEY_HEADER, "string_match": {"safe_regex": {"regex": one_of}}}
+    # A route for each key: one expression of several would soon be too long for Envoy.
+    for key in client.keys:
+        yield {"name": KEY_HEADER, "string_match": {"exact": key}}
 
 
 def _for(name: str, place: dict[str, Any], action: dict[str, Any]) -> dict[str, Any]:
@@ -359,6 +360,7 @@ _REQUEST_LINE = {
     "pipeline": "%ROUTE_NAME%",
     "path": "%PATH(NQ)%",
     "from": "%DOWNSTREAM_REMOTE_ADDRESS%",
+    "asked": f"%DYNAMIC_METADATA({asked_model.READ}:{asked_model.NAME})%",
     "bytes": "%BYTES_RECEIVED%",
 }
 _CONNECTION_LINE = {

@@ -3,8 +3,8 @@
 Envoy chooses the route by a header or the authority; the model server chooses the model by the
 request's own ``model_spec``. Unless the two are held together, a client of one pipeline could ask
 every model of the server. So Envoy reads the name from the request, and each route refuses what
-asks for another. Methods that are not in :data:`METHODS` reach nobody:
-``HandleReloadConfigRequest`` would change what the server serves.
+asks for another. Of methods that are not in :data:`METHODS` it reads no name, so that they are
+refused as well: ``HandleReloadConfigRequest`` would change what the server serves.
 
 All these requests have their ``model_spec`` in field 1, and the name in its field 1
 (tensorflow_serving/apis/*.proto), so that one message stands for all of them.
@@ -24,23 +24,17 @@ METHODS = {
 }
 """What clients may call, by service."""
 _PACKAGE = "tensorflow.serving"
-_NAME = "model_spec.name"
+NAME = "model_spec.name"
 _FILTERS = "type.googleapis.com/envoy.extensions.filters.http"
-_READ = "envoy.filters.http.grpc_field_extraction"
+READ = "envoy.filters.http.grpc_field_extraction"
 """The name under which the filter leaves what it read."""
 _HELD = "nightshift.asked_model"
-
-
-def path_regex() -> str:
-    """The ``:path`` of every method that clients may call."""
-    services = (f"{service}/({'|'.join(names)})" for service, names in METHODS.items())
-    return rf"/tensorflow\.serving\.({'|'.join(services)})"
 
 
 def filters() -> list[dict[str, Any]]:
     """HTTP filters that read the name, and hold it against the route's; before the router."""
     extractions: dict[str, Any] = {
-        f"{_PACKAGE}.{service}.{name}": {"request_field_extractions": {_NAME: {}}}
+        f"{_PACKAGE}.{service}.{name}": {"request_field_extractions": {NAME: {}}}
         for service, names in METHODS.items()
         for name in names
     }
@@ -52,7 +46,7 @@ def filters() -> list[dict[str, Any]]:
     # By itself it refuses nothing: each route says what it takes.
     holding = {"@type": f"{_FILTERS}.rbac.v3.RBAC"}
     return [
-        {"name": _READ, "typed_config": reading},
+        {"name": READ, "typed_config": reading},
         {"name": _HELD, "typed_config": holding},
     ]
 
@@ -60,8 +54,8 @@ def filters() -> list[dict[str, Any]]:
 def only(model: str) -> dict[str, Any]:
     """What to add to a gRPC route that takes requests for one model."""
     named = {
-        "filter": _READ,
-        "path": [{"key": _NAME}],
+        "filter": READ,
+        "path": [{"key": NAME}],
         "value": {"list_match": {"one_of": {"string_match": {"exact": model}}}},
     }
     policy = {

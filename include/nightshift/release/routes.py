@@ -30,6 +30,7 @@ COLOUR_HEADER = "x-nightshift-colour"
 VERSION_HEADER = "x-nightshift-version"
 
 _TIMEOUT = "60s"
+_GRPC_PATH = "/tensorflow.serving."
 # Only what never reached a server is sent again: anything more would hide a bad version.
 _RETRY = {
     "retry_on": "connect-failure,refused-stream,reset-before-request",
@@ -172,8 +173,7 @@ def _grpc_route(route: PipelineRoute, *headers: dict[str, Any]) -> dict[str, Any
 
 
 def _grpc_match(*headers: dict[str, Any]) -> dict[str, Any]:
-    path = {"regex": asked_model.path_regex()}
-    return {"safe_regex": path, "grpc": {}, "headers": list(headers)}
+    return {"prefix": _GRPC_PATH, "grpc": {}, "headers": list(headers)}
 
 
 def _header(name: str, regex: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ _NEEDED = {
     "ml": 4.0,
     "validation": 3.5,
     "testing": 0.3,
+    "clients": 0.2,
     "tensorboard": 0.6,
 }
 _NO_NETWORK = (

@@ -6,7 +6,7 @@ import http.server
 import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +38,13 @@ CLIENTS: list[dict[str, Any]] = [
     {"name": "legacy", "pipelines": ["boats"]},
 ]
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
+RELOAD = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
+
+
+def asking(model: str) -> bytes:
+    """A serialised request whose model_spec names a model."""
+    name = b"\x0a" + bytes([len(model)]) + model.encode()
+    return b"\x0a" + bytes([len(name)]) + name
 
 
 class EchoRest:
@@ -146,10 +153,14 @@ class Doors:
         pipeline: str = "flights",
         *,
         shown: Issued | None = None,
-        body: bytes = b"",
+        body: bytes | None = None,
         header: bool = True,
+        method: str = PREDICT,
     ) -> dict[str, str]:
-        """One gRPC call; returns the metadata that reached the server."""
+        """One gRPC call; returns the metadata that reached the server.
+
+        The request asks the pipeline's own model, unless a body is given.
+        """
         trust = grpc.ssl_channel_credentials(
             self.authority.certificate.read_bytes(),
             shown.key.encode() if shown else None,
@@ -163,7 +174,8 @@ class Doors:
         if not header:
             options.append(("grpc.default_authority", pipeline))
         with grpc.secure_channel(str(self.layout.grpc), trust, options=options) as channel:
-            answer = channel.unary_unary(PREDICT)(body, metadata=metadata, timeout=10)
+            sent = asking(pipeline) if body is None else body
+            answer = channel.unary_unary(method)(sent, metadata=metadata, timeout=10)
             return dict(json.loads(answer))
 
     def refusals(self) -> list[dict[str, Any]]:
@@ -175,10 +187,25 @@ class Doors:
 @contextmanager
 def open_doors(folder: Path, *, client_ca: bool = True) -> Iterator[Doors]:
     """Everything started, with the clients of :data:`CLIENTS`."""
-    authority = Authority(folder / "ca")
-    authority.ensure_server(folder / "tls")
     rest, calls = EchoRest(), EchoGrpc()
     upstream = Upstream(rest.address, Address(HOST, calls.port))
+    with doors_before(upstream, ("boats", "flights"), CLIENTS, folder, client_ca) as doors:
+        yield doors
+    rest.close()
+    calls.close()
+
+
+@contextmanager
+def doors_before(
+    upstream: Upstream,
+    pipelines: Sequence[str],
+    clients: list[dict[str, Any]],
+    folder: Path,
+    client_ca: bool = True,
+) -> Iterator[Doors]:
+    """An Envoy with closed doors before servers that run."""
+    authority = Authority(folder / "ca")
+    authority.ensure_server(folder / "tls")
     layout = EnvoyLayout(
         rest=Address(HOST, free_port()),
         grpc=Address(HOST, free_port()),
@@ -191,13 +218,11 @@ def open_doors(folder: Path, *, client_ca: bool = True) -> Iterator[Doors]:
     log = ["--log-level", "warning", "--concurrency", "2"]
     routes = tuple(
         PipelineRoute(pipeline=name, weights=Weights.all_to(Colour.BLUE), blue=1)
-        for name in ("boats", "flights")
+        for name in pipelines
     )
     with ServerProcess([*command, *log], folder / "envoy.log") as envoy:
         ready = f"http://{layout.admin}/ready"
         envoy.wait_for(lambda: answers(ready), seconds=20, what="Envoy is ready")
         doors = Doors(layout, authority, envoy, upstream, routes)
-        doors.admit(CLIENTS)
+        doors.admit(clients)
         yield doors
-    rest.close()
-    calls.close()

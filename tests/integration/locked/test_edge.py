@@ -18,7 +18,15 @@ from nightshift.release.access import ListenerAccess
 from nightshift.release.files import write_atomically
 from nightshift.release.routes import ROUTES_FILE, render_routes
 from nightshift.stack.certificates import Authority, place
-from tests.integration.locked.doors import CLIENTS, KEYS, LARGEST, Doors, open_doors
+from tests.integration.locked.doors import (
+    CLIENTS,
+    KEYS,
+    LARGEST,
+    RELOAD,
+    Doors,
+    asking,
+    open_doors,
+)
 from tests.integration.servers import wait_until
 
 UNKNOWN = "unknown client: show a key in the header x-api-key, or a client certificate"
@@ -68,6 +76,17 @@ def test_another_pipelines_client_is_told_so(doors: Doors) -> None:
         grpc.StatusCode.PERMISSION_DENIED,
         "client harbour may not ask flights",
     )
+
+
+@pytest.mark.parametrize("body", [asking("boats"), asking("flights2"), asking(""), b""])
+def test_a_request_asks_the_model_of_its_own_pipeline_alone(doors: Doors, body: bytes) -> None:
+    code, _ = refused(doors, KEYS["shop"], "flights", body=body)
+    assert code in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT)
+
+
+def test_nobody_may_change_what_the_servers_serve(doors: Doors) -> None:
+    code, _ = refused(doors, KEYS["shop"], method=RELOAD)
+    assert code is grpc.StatusCode.PERMISSION_DENIED
 
 
 def test_a_known_client_learns_that_there_is_no_such_pipeline(doors: Doors) -> None:

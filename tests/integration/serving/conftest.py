@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from nightshift.release.address import Address, Upstream
+from tests.integration.locked.doors import doors_before
 from tests.integration.ports import free_port
 from tests.integration.servers import ServerProcess
 from tests.integration.serving.contract_models import build_all
-from tests.integration.serving.endpoint import Endpoint
+from tests.integration.serving.endpoint import Edge, Endpoint
 
+PIPELINES = ("half_plus", "delay", "answers", "slow", "pictures", "damaged", "nobody")
+CLIENT = {"name": "suite", "pipelines": ["*"], "keys": ["key-of-the-suite-0123456789abcdef"]}
 INCLUDE = Path(__file__).resolve().parents[3] / "include"
 
 
@@ -43,8 +47,33 @@ def wait_until_ready(server: ServerProcess) -> ServerProcess:
     )
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What clients may ask, they may ask through the edge as well."""
+    if "endpoint" not in metafunc.fixturenames or Endpoint.named_in_environment():
+        return
+    through = [] if metafunc.module.__name__.endswith("versions") else ["edge"]
+    metafunc.parametrize("endpoint", ["server", *through], indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+def endpoint(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Endpoint]:
+    """The server by itself, or behind an Envoy with TLS and keys."""
+    server = request.getfixturevalue("server")
+    if getattr(request, "param", "server") == "server":
+        yield server
+        return
+    address = server.rest.removeprefix("http://")
+    upstream = Upstream(Address.parse(address), Address.parse(server.grpc))
+    with doors_before(upstream, PIPELINES, [CLIENT], tmp_path_factory.mktemp("edge")) as doors:
+        edge = Edge(server.rest, doors.authority.certificate, CLIENT["keys"][0])
+        layout = doors.layout
+        yield Endpoint(f"https://{layout.rest}", str(layout.grpc), server.models, edge)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """The server named in the environment, or our own on free ports."""
     named = Endpoint.named_in_environment()
     if named is not None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +29,22 @@ from tests.integration.servers import wait_until
 from tests.integration.serving.contract_models import base_config
 
 ENVIRONMENT_VARIABLE = "NIGHTSHIFT_SERVING_CONTRACT_ENDPOINT"
-# One client for all: making one costs a tenth of a second, far more than a prediction.
-_http = httpx.Client(timeout=30, verify=False)
-
 State = get_model_status_pb2.ModelVersionStatus.State
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An Envoy with closed doors before the server.
+
+    Attributes:
+        server: Address of the server's own REST API, for its metrics.
+        authority: Certificate of who signed the edge's.
+        key: What lets the client in.
+    """
+
+    server: str
+    authority: Path
+    key: str
 
 
 @dataclass(frozen=True)
@@ -40,11 +55,13 @@ class Endpoint:
         rest: Address of the REST API, such as `http://127.0.0.1:8501`.
         grpc: Address of the gRPC API, such as `127.0.0.1:8500`.
         models: The folder that `contract_models` filled, at the path the server sees it under.
+        edge: What stands before the server; it speaks TLS and asks for a key.
     """
 
     rest: str
     grpc: str
     models: Path
+    edge: Edge | None = None
 
     @classmethod
     def named_in_environment(cls) -> Endpoint | None:
@@ -55,7 +72,31 @@ class Endpoint:
         parts = dict(part.split("=", 1) for part in text.split(","))
         return cls(parts["rest"].rstrip("/"), parts["grpc"], Path(parts["models"]))
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a client shows."""
+        return {"x-api-key": self.edge.key} if self.edge else {}
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext | None:
+        return ssl.create_default_context(cafile=str(self.edge.authority)) if self.edge else None
+
     # REST
+
+    def client(self, timeout: float = 30) -> httpx.Client:
+        """A client that is let in. Making one costs a tenth of a second."""
+        verify = self._trust or False
+        return httpx.Client(timeout=timeout, verify=verify, headers=self.headers)
+
+    @cached_property
+    def _http(self) -> httpx.Client:
+        return self.client()
+
+    def connect(self) -> socket.socket:
+        """A connection to the REST API, after its handshake where there is one."""
+        host, port = self.rest.partition("://")[2].split(":")
+        plain = socket.create_connection((host, int(port)), timeout=10)
+        return self._trust.wrap_socket(plain, server_hostname=host) if self._trust else plain
 
     def url(self, path: str) -> str:
         """The address of `/v1/models/<path>`."""
@@ -64,30 +105,41 @@ class Endpoint:
     def post(self, path: str, body: Any) -> httpx.Response:
         """POST a JSON body (or raw bytes) to `/v1/models/<path>`."""
         if isinstance(body, bytes):
-            return _http.post(self.url(path), content=body)
-        return _http.post(self.url(path), json=body)
+            return self._http.post(self.url(path), content=body)
+        return self._http.post(self.url(path), json=body)
 
     def get(self, path: str) -> httpx.Response:
         """GET `/v1/models/<path>`."""
-        return _http.get(self.url(path))
+        return self._http.get(self.url(path))
 
     def metrics(self) -> str:
         """The Prometheus page."""
-        return _http.get(f"{self.rest}/monitoring/prometheus/metrics").text
+        server = self.edge.server if self.edge else self.rest
+        return self._http.get(f"{server}/monitoring/prometheus/metrics").text
 
     # gRPC
 
+    def channel(self) -> grpc.Channel:
+        """A channel to the gRPC API."""
+        if self.edge is None:
+            return grpc.insecure_channel(self.grpc)
+        trust = grpc.ssl_channel_credentials(self.edge.authority.read_bytes())
+        return grpc.secure_channel(self.grpc, trust)
+
+    def metadata_for(self, model: str) -> tuple[tuple[str, str], ...]:
+        """What a call about a model is sent with."""
+        if self.edge is None:
+            return ()
+        return (("x-nightshift-pipeline", model), *self.headers.items())
+
     def predict(self, request: predict_pb2.PredictRequest) -> Any:
         """PredictionService.Predict."""
-        with grpc.insecure_channel(self.grpc) as channel:
-            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-            return stub.Predict(request, timeout=30)
+        return self._call(prediction_service_pb2_grpc.PredictionServiceStub, "Predict", request)
 
     def metadata(self, request: get_model_metadata_pb2.GetModelMetadataRequest) -> Any:
         """PredictionService.GetModelMetadata."""
-        with grpc.insecure_channel(self.grpc) as channel:
-            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-            return stub.GetModelMetadata(request, timeout=30)
+        stub = prediction_service_pb2_grpc.PredictionServiceStub
+        return self._call(stub, "GetModelMetadata", request)
 
     def status(self, model: str, version: int | None = None) -> Any:
         """ModelService.GetModelStatus."""
@@ -95,15 +147,18 @@ class Endpoint:
         request.model_spec.name = model
         if version is not None:
             request.model_spec.version.value = version
-        with grpc.insecure_channel(self.grpc) as channel:
-            stub = model_service_pb2_grpc.ModelServiceStub(channel)
-            return stub.GetModelStatus(request, timeout=30)
+        return self._call(model_service_pb2_grpc.ModelServiceStub, "GetModelStatus", request)
 
     def reload(self, request: Any) -> Any:
-        """ModelService.HandleReloadConfigRequest."""
+        """ModelService.HandleReloadConfigRequest, which no edge lets through."""
         with grpc.insecure_channel(self.grpc) as channel:
             stub = model_service_pb2_grpc.ModelServiceStub(channel)
             return stub.HandleReloadConfigRequest(request, timeout=30)
+
+    def _call(self, stub: Any, method: str, request: Any) -> Any:
+        metadata = self.metadata_for(request.model_spec.name)
+        with self.channel() as channel:
+            return getattr(stub(channel), method)(request, timeout=30, metadata=metadata)
 
     # Configuration
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import grpc
-import httpx
 import numpy as np
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
@@ -28,7 +26,7 @@ REQUESTS = 50
 
 def test_every_rest_client_gets_its_own_answer(endpoint: Endpoint) -> None:
     def ask(client: int) -> list[float]:
-        with httpx.Client(timeout=60) as session:
+        with endpoint.client(timeout=60) as session:
             url = endpoint.url("half_plus/versions/1:predict")
             values = [client * REQUESTS + number for number in range(REQUESTS)]
             answers = [session.post(url, json={"instances": [value]}) for value in values]
@@ -42,12 +40,14 @@ def test_every_rest_client_gets_its_own_answer(endpoint: Endpoint) -> None:
 
 
 def test_every_grpc_client_gets_its_own_answer(endpoint: Endpoint) -> None:
-    with grpc.insecure_channel(endpoint.grpc) as channel:
+    with endpoint.channel() as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        metadata = endpoint.metadata_for("half_plus")
 
         def ask(value: int) -> float:
             request = predict_request("half_plus", {"x": floats(value)}, version=1)
-            return float(stub.Predict(request, timeout=60).outputs["y"].float_val[0])
+            answer = stub.Predict(request, timeout=60, metadata=metadata)
+            return float(answer.outputs["y"].float_val[0])
 
         with ThreadPoolExecutor(CLIENTS) as clients:
             answers = list(clients.map(ask, range(CLIENTS * 20)))

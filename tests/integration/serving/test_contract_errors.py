@@ -205,6 +205,8 @@ X = {"x": floats(1)}
 def test_grpc_predict_that_cannot_be_answered(
     endpoint: Endpoint, request_: Any, code: grpc.StatusCode, sense: str
 ) -> None:
+    if endpoint.edge and not request_.model_spec.name:
+        pytest.skip("what names no model does not pass the edge")
     with pytest.raises(grpc.RpcError) as caught:
         endpoint.predict(request_)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import socket
 from typing import Any
 
 import numpy as np
@@ -207,10 +206,10 @@ def test_grpc_accepts_tensors_as_raw_content_and_as_values(endpoint: Endpoint) -
 def test_a_client_that_asks_before_it_sends_its_body_is_told_to_go_on(
     endpoint: Endpoint,
 ) -> None:
-    host, port = endpoint.rest.removeprefix("http://").split(":")
     body = b'{"instances": [2.0]}'
-    head = f"Host: {host}\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    shown = "".join(f"{name}: {value}\r\n" for name, value in endpoint.headers.items())
+    head = f"Host: h\r\n{shown}Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
+    with endpoint.connect() as connection:
         connection.sendall(f"POST /v1/models/half_plus:predict HTTP/1.1\r\n{head}".encode())
         assert connection.recv(4096).startswith(b"HTTP/1.1 100 ")
         connection.sendall(body)

@@ -139,7 +139,7 @@ def test_the_metadata_declares_the_same_signature(endpoint: Endpoint) -> None:
 
 def test_a_damaged_file_fails_its_version_alone(endpoint: Endpoint) -> None:
     base = endpoint.models / "damaged"
-    shutil.copytree(endpoint.models / "pictures", base)
+    shutil.copytree(endpoint.models / "pictures", base, dirs_exist_ok=True)
     (base / "2" / "model.tflite").write_bytes(b"not a flatbuffer")
 
     with endpoint.also_serving(model_entry("damaged", base, versions=(1, 2))):
