@@ -1,149 +1,201 @@
-"""Eight clients ask through Envoy while two releases and a roll-back happen: who is let down?
+"""Steady load through three progressive releases, a bad one and a way back: who is let down?
 
-``benchmarks/releases_under_load NIGHT [PREDICTIONS]``: the live night, so that no release is
-refused as older. Four clients speak REST, four speak gRPC with TensorFlow Serving's own stubs. They
-ask until the changes are over and at least so many predictions (10,000) were answered.
+``benchmarks/releases_under_load [SECONDS]`` (600): one serving host with TLS, keys and signatures,
+all of it real. h2load (Debian: nghttp2-client) sends 120 REST and 120 gRPC requests a second. Three
+good versions go through shadow, two steps and baking; a fourth, whose memory grows with every
+request, is stopped by the release itself; then a person rolls back. gRPC's failures are HTTP 200:
+they are what Envoy counts as success less than h2load sent.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import threading
+import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import grpc
 import httpx
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from planted_faults import INPUTS, save
+from tensorflow_serving.apis import predict_pb2
+from tests.integration.locked.doors import KEYS
+from tests.integration.locked.host import LockedHost, locked_host
+from tests.integration.release.rig import PIPELINE
+from tests.integration.servers import S3, SeaweedServer, make_buckets
 
-from nightshift.stack.doors import ca_certificate, demo_key, serving_client
-from nightshift.stack.settings import StackSettings, current_settings
+from nightshift.definition.rollout import CanaryStep, Rollout, Shadowing
+from nightshift.release import requests
 
-COMMAND = Path(__file__).parents[1] / "nightshift"
-PIPELINE = "flights"
-CLIENTS = 4
-"""Of each protocol."""
-ROW: dict[str, str | int | float] = {
-    "carrier": "WN",
-    "origin": "EWR",
-    "dest": "HOU",
-    "month": 9,
-    "weekday": 6,
-    "sched_dep_time": 1240,
-    "sched_arr_time": 1530,
-    "distance": 1411.0,
-}
+PER_SECOND = 120
+"""Requests of each protocol."""
+CONNECTIONS = 4
+ROLLOUT = Rollout(
+    shadow=Shadowing(seconds=10, sample=0.1),
+    steps=(
+        CanaryStep(weight=10, seconds=15, min_requests=200),
+        CanaryStep(weight=50, seconds=15, min_requests=500),
+    ),
+    bake_seconds=20,
+)
+
 
 
 @dataclass
-class Tally:
-    """What all clients of one protocol saw; written under its lock."""
+class Load:
+    """h2load on one protocol, and what it saw: start (s since epoch), status, milliseconds."""
 
-    answered: int = 0
-    failed: Counter[str] = field(default_factory=Counter)
-    milliseconds: list[float] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    protocol: str
+    process: subprocess.Popen[str]
+    log: Path
+    seen: np.ndarray = field(default_factory=lambda: np.empty((0, 3)))
 
-    def count(self, ask: Callable[[], float]) -> None:
-        """Ask once, count how it ended."""
-        started = time.perf_counter()
-        try:
-            problem = "" if 0 <= ask() <= 1 else "no probability"
-        except (httpx.HTTPError, grpc.RpcError, AssertionError) as error:
-            problem = f"{type(error).__name__}: {error}"[:200]
-        spent = 1000 * (time.perf_counter() - started)
-        with self.lock:
-            self.milliseconds.append(spent)
-            if problem:
-                self.failed[problem] += 1
-            else:
-                self.answered += 1
+    @classmethod
+    def start(cls, protocol: str, host: LockedHost, seconds: int, folder: Path) -> Load:
+        """Begin to ask."""
+        layout, log = host.rig.machine.layout, folder / f"{protocol}.tsv"
+        body = folder / f"{protocol}.body"
+        shown = {"x-api-key": KEYS["shop"]}
+        if protocol == "REST":
+            url = f"https://{layout.rest}/v1/models/{PIPELINE}:predict"
+            body.write_bytes(b'{"inputs": {"x": [1.0, 2.0, 3.0]}}')
+            kind = ["--h1", "-H", "content-type: application/json"]
+        else:
+            url = f"https://{layout.grpc}/tensorflow.serving.PredictionService/Predict"
+            body.write_bytes(_grpc_body())
+            shown["x-nightshift-pipeline"] = PIPELINE
+            kind = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
+        headers = [word for name, value in shown.items() for word in ("-H", f"{name}: {value}")]
+        rate = ["-c", str(CONNECTIONS), f"--rps={PER_SECOND // CONNECTIONS}", "-D", str(seconds)]
+        # Many streams a connection, so that a slow answer does not lower the rate.
+        streams = [] if protocol == "REST" else ["-m", "20"]
+        command = ["h2load", *kind, *rate, *streams, f"--log-file={log}", "-d", str(body)]
+        process = subprocess.Popen(
+            [*command, *headers, url], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        return cls(protocol, process, log)
+
+    def end(self) -> None:
+        """Wait for its end and read what it saw."""
+        said, _ = self.process.communicate()
+        assert self.process.returncode == 0, said
+        rows = np.loadtxt(self.log, ndmin=2)
+        self.seen = rows * [1e-6, 1, 1e-3]
 
 
-def rest_client(settings: StackSettings) -> Callable[[], float]:
-    """A function that asks for one probability over REST."""
-    client = serving_client(settings)
-    url = f"/v1/models/{PIPELINE}:predict"
-
-    def ask() -> float:
-        answer = client.post(url, json={"instances": [ROW]})
-        assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
-        return float(answer.json()["predictions"][0])
-
-    return ask
-
-
-def grpc_client(settings: StackSettings) -> Callable[[], float]:
-    """A function that asks for one probability over gRPC."""
-    trust = grpc.ssl_channel_credentials(ca_certificate(settings).read_bytes())
-    channel = grpc.secure_channel(f"127.0.0.1:{settings.ports.serving_grpc}", trust)
-    metadata = (("x-nightshift-pipeline", PIPELINE), ("x-api-key", demo_key(settings)))
-    stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+def _grpc_body() -> bytes:
     request = predict_pb2.PredictRequest()
     request.model_spec.name = PIPELINE
-    request.model_spec.signature_name = "serving_default"
-    for name, value in ROW.items():
-        dtype = tf.float32 if isinstance(value, float) else None
-        array = np.array([value]) if not isinstance(value, int) else np.array([value], np.int64)
-        request.inputs[name].CopyFrom(tf.make_tensor_proto(array, dtype=dtype))
-
-    def ask() -> float:
-        answer = stub.Predict(request, timeout=30, metadata=metadata)
-        return float(tf.make_ndarray(answer.outputs["probability"])[0])
-
-    return ask
+    request.inputs["x"].CopyFrom(tf.make_tensor_proto(np.array(INPUTS, np.float32)))
+    message = request.SerializeToString()
+    return b"\x00" + len(message).to_bytes(4, "big") + message
 
 
-def main(night: str, predictions: int) -> None:
+@dataclass
+class Story:
+    """What happened when: name, begin and end in seconds since the epoch."""
+
+    changes: list[tuple[str, float, float]] = field(default_factory=list)
+
+    @contextmanager
+    def change(self, name: str) -> Iterator[None]:
+        """A change of what is served, from its request to its end."""
+        began = time.time()
+        yield
+        self.changes.append((name, began, time.time()))
+        print(f"{name}: {time.time() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def act(host: LockedHost, story: Story, until: float) -> None:
+    """All changes, with rest between them."""
+    pause = 15.0
+    time.sleep(2 * pause)
+    for version, kind in ((2, "good"), (3, "good"), (4, "good"), (5, "memory growing")):
+        save(kind, host.rig.saved_models / str(version))
+        candidate = host.register(version, answers=[x / 10 for x in INPUTS])
+        with story.change(f"release of version {version} ({kind})"):
+            release = requests.ask(
+                host.rig.bucket,
+                PIPELINE,
+                candidate,
+                by="benchmark",
+                reason="load",
+                rollout=ROLLOUT,
+            )
+            state = host.rig.await_end(release, seconds=240)
+        assert state.succeeded == (kind == "good"), state.message
+        print(state.message, file=sys.stderr, flush=True)
+        time.sleep(pause)
+    with story.change("roll-back by hand"):
+        requests.rollback(host.rig.bucket, PIPELINE, by="benchmark", reason="load")
+        time.sleep(5)
+    time.sleep(max(0.0, until - time.time()))
+
+
+def report(host: LockedHost, loads: list[Load], story: Story) -> None:
+    """One row for each change and protocol, one for the rest; then the failures."""
+    print("| | protocol | requests | not HTTP 200 | p50 ms | p99 ms | p99 to rest |")
+    print("|---|---|---|---|---|---|---|")
+    for load in loads:
+        at, took = load.seen[:, 0], load.seen[:, 2]
+        within = [(name, (at >= began) & (at < ended)) for name, began, ended in story.changes]
+        resting = ~np.any([mask for _, mask in within], axis=0)
+        rest = np.percentile(took[resting], 99)
+        for name, mask in (("at rest", resting), *within):
+            p50, p99 = np.percentile(took[mask], [50, 99])
+            failed = int((load.seen[mask, 1] != 200).sum())
+            print(
+                f"| {name} | {load.protocol} | {mask.sum():,} | {failed} | {p50:.1f} | {p99:.1f} "
+                f"| {p99 / rest:.2f} |"
+            )
+    sent = len(loads[1].seen)
+    print(f"\ngRPC: {sent:,} sent, {grpc_successes(host):,} succeeded as Envoy counts them")
+    seconds = max(load.seen[-1, 0] for load in loads) - min(load.seen[0, 0] for load in loads)
+    total = sum(len(load.seen) for load in loads)
+    print(f"{total:,} requests in {seconds:.0f} s, {total / seconds:.0f} a second")
+
+
+def grpc_successes(host: LockedHost) -> int:
+    """Calls of Predict that ended with gRPC's OK, on both colours, since Envoy began."""
+    url = f"http://{host.rig.machine.layout.admin}/stats"
+    wanted = {"filter": r"^cluster\..*PredictionService\.Predict\.success$"}
+    lines = httpx.get(url, params=wanted, trust_env=False).text.splitlines()
+    return sum(int(line.rsplit(": ", 1)[1]) for line in lines)
+
+
+def main(seconds: int) -> None:
     """Load, change, report."""
-    settings = current_settings()
-    tallies = {"REST": Tally(), "gRPC": Tally()}
-    makers = {"REST": rest_client, "gRPC": grpc_client}
-    over = threading.Event()
-
-    def work(protocol: str) -> None:
-        ask, tally = makers[protocol](settings), tallies[protocol]
-        while not over.is_set() or sum(t.answered for t in tallies.values()) < predictions:
-            tally.count(ask)
-            if sum(tally.failed.values()) > predictions:  # a broken set-up would never end
-                return
-
-    threads = [threading.Thread(target=work, args=(p,)) for p in makers for _ in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    try:
-        for arguments in (
-            ("retrain", PIPELINE, "--night", night, "--force"),
-            ("retrain", PIPELINE, "--night", night, "--force"),
-            ("rollback", PIPELINE, "--reason", "measuring releases under load"),
-        ):
-            subprocess.run([COMMAND, *arguments], check=True, stdout=subprocess.DEVNULL)
-            print(f"{arguments[0]} done", flush=True)
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-    report(tallies)
-
-
-def report(tallies: dict[str, Tally]) -> None:
-    """A table in Markdown, then every kind of failure."""
-    print("\n| protocol | answered | failed | p50 ms | p99 ms |\n|---|---|---|---|---|")
-    for name, tally in tallies.items():
-        p50, p99 = np.percentile(tally.milliseconds, [50, 99])
-        print(
-            f"| {name} | {tally.answered} | {sum(tally.failed.values())} | {p50:.1f} | {p99:.1f} |"
-        )
-    for tally in tallies.values():
-        for problem, times in tally.failed.most_common():
-            print(f"- {times} times: {problem}")
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        SeaweedServer(Path(scratch) / "seaweed").start() as seaweed,
+    ):
+        folder = Path(scratch)
+        s3 = S3(seaweed.ready(), "nightshift", "lake")
+        make_buckets(seaweed.client_environment, "nightshift", "lake")
+        os.environ.update(s3.environment)
+        models = folder / "models"
+        save("good", models / "1")
+        server = "tests.integration.release.faulty_server"
+        with locked_host(folder / "host", s3, models, server=server) as host:
+            first = host.register(1, answers=[x / 10 for x in INPUTS])
+            assert host.release_registered(first).succeeded
+            before, story, began = grpc_successes(host), Story(), time.time()
+            assert before == 0
+            loads = [Load.start(name, host, seconds, folder) for name in ("REST", "gRPC")]
+            try:
+                act(host, story, began + seconds)
+                for load in loads:
+                    load.end()
+            finally:
+                for load in loads:
+                    load.process.kill()
+            report(host, loads, story)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 10_000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 600)

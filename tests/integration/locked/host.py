@@ -107,13 +107,15 @@ class LockedHost:
 
 
 @contextmanager
-def locked_host(folder: Path, s3: S3, saved_models: Path) -> Iterator[LockedHost]:
+def locked_host(
+    folder: Path, s3: S3, saved_models: Path, server: str = "nightshift.serving.server"
+) -> Iterator[LockedHost]:
     """Everything started; nothing released."""
     authority = Authority(folder / "ca")
     authority.ensure_server(folder / "tls")
     ensure_key_pair(folder / "signing.key", folder / "trusted")
     access = ListenerAccess(folder / "tls", client_ca=True, clients=True, max_request_bytes=LARGEST)
-    machine = Machine(folder / "machine", access=access)
+    machine = Machine(folder / "machine", server, access)
     flags = (f"--clients-file={folder / 'clients.yaml'}", f"--trusted-keys={folder / 'trusted'}")
     rig = Rig(machine, folder / "agent", s3, saved_models, flags=flags)
     host = LockedHost(rig, folder, authority)
