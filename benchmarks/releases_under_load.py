@@ -45,7 +45,6 @@ ROLLOUT = Rollout(
 )
 
 
-
 @dataclass
 class Load:
     """h2load on one protocol, and what it saw: start (s since epoch), status, milliseconds."""
