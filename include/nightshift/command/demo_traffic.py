@@ -1,4 +1,4 @@
-"""Clients for the demo: real flights of the newest holdout, asked for without a pause."""
+"""Clients for the demo: real flights of the newest holdout, asked for while a version goes live."""
 
 from __future__ import annotations
 
@@ -19,16 +19,22 @@ from nightshift.storage.s3 import Bucket
 
 _CLIENTS = 2
 _PAUSE_SECONDS = 0.02
+"""While a version is released: its steps need requests to be judged by."""
+_IDLE_SECONDS = 0.5
+"""While nothing is: training has the machine."""
 
 
 @contextmanager
 def clients(bucket: Bucket, pipeline: str, settings: StackSettings) -> Iterator[None]:
     """A few clients that predict through Envoy while the block runs, once a version is live."""
-    done = threading.Event()
+    done, busy = threading.Event(), threading.Event()
     threads = [
-        threading.Thread(target=_client, args=(bucket, pipeline, settings, done), daemon=True)
+        threading.Thread(target=_client, args=(bucket, pipeline, settings, done, busy), daemon=True)
         for _ in range(_CLIENTS)
     ]
+    threads.append(
+        threading.Thread(target=_watch, args=(bucket, pipeline, done, busy), daemon=True)
+    )
     for thread in threads:
         thread.start()
     try:
@@ -44,7 +50,23 @@ def predict(client: httpx.Client, pipeline: str, row: dict[str, Any]) -> httpx.R
     return client.post(f"/v1/models/{pipeline}:predict", json={"instances": [row]})
 
 
-def _client(bucket: Bucket, pipeline: str, settings: StackSettings, done: threading.Event) -> None:
+def _watch(bucket: Bucket, pipeline: str, done: threading.Event, busy: threading.Event) -> None:
+    """Tell the clients whether a release is under way."""
+    while not done.wait(1):
+        try:
+            under_way = requests.record(bucket, pipeline).phase.under_way
+        except NightshiftError:
+            continue
+        busy.set() if under_way else busy.clear()
+
+
+def _client(
+    bucket: Bucket,
+    pipeline: str,
+    settings: StackSettings,
+    done: threading.Event,
+    busy: threading.Event,
+) -> None:
     rows = _rows(bucket, pipeline, done)
     with serving_client(settings) as client:
         while not done.is_set():
@@ -53,7 +75,7 @@ def _client(bucket: Bucket, pipeline: str, settings: StackSettings, done: thread
                     predict(client, pipeline, row)
                 except httpx.HTTPError:
                     done.wait(1)
-                if done.wait(_PAUSE_SECONDS):
+                if done.wait(_PAUSE_SECONDS if busy.is_set() else _IDLE_SECONDS):
                     return
 
 
