@@ -1,6 +1,6 @@
 """Steady load through three progressive releases, a bad one and a way back: who is let down?
 
-``benchmarks/releases_under_load [SECONDS]`` (600): one serving host with TLS, keys and signatures,
+``benchmarks/releases_under_load [SECONDS [KIND …]]`` (600 and all): one serving host with TLS, keys and signatures,
 all of it real. h2load (Debian: nghttp2-client) sends 120 REST and 120 gRPC requests a second. Three
 good versions go through shadow, two steps and baking; a fourth, whose memory grows with every
 request, is stopped by the release itself; then a person rolls back. gRPC's failures are HTTP 200:
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,8 @@ ROLLOUT = Rollout(
     ),
     bake_seconds=20,
 )
+UNSEEN = ROLLOUT.model_copy(update={"shadow": Shadowing(sample=0.01)})
+"""For the bad version, which a shadow would stop before any client saw it."""
 
 
 @dataclass
@@ -110,11 +112,14 @@ class Story:
         print(f"{name}: {time.time() - began:.0f} s", file=sys.stderr, flush=True)
 
 
-def act(host: LockedHost, story: Story, until: float) -> None:
-    """All changes, with rest between them."""
+KINDS = ("good", "good", "good", "memory growing")
+
+
+def act(host: LockedHost, story: Story, kinds: Sequence[str], until: float) -> None:
+    """Versions of these kinds, then the roll-back, with rest between them."""
     pause = 15.0
     time.sleep(2 * pause)
-    for version, kind in ((2, "good"), (3, "good"), (4, "good"), (5, "memory growing")):
+    for version, kind in enumerate(kinds, 2):
         save(kind, host.rig.saved_models / str(version))
         candidate = host.register(version, answers=[x / 10 for x in INPUTS])
         with story.change(f"release of version {version} ({kind})"):
@@ -124,7 +129,7 @@ def act(host: LockedHost, story: Story, until: float) -> None:
                 candidate,
                 by="benchmark",
                 reason="load",
-                rollout=ROLLOUT,
+                rollout=ROLLOUT if kind == "good" else UNSEEN,
             )
             state = host.rig.await_end(release, seconds=240)
         assert state.succeeded == (kind == "good"), state.message
@@ -167,7 +172,7 @@ def grpc_successes(host: LockedHost) -> int:
     return sum(int(line.rsplit(": ", 1)[1]) for line in lines)
 
 
-def main(seconds: int) -> None:
+def main(seconds: int, kinds: Sequence[str]) -> None:
     """Load, change, report."""
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -187,7 +192,7 @@ def main(seconds: int) -> None:
             assert before == 0
             loads = [Load.start(name, host, seconds, folder) for name in ("REST", "gRPC")]
             try:
-                act(host, story, began + seconds)
+                act(host, story, kinds, began + seconds)
                 for load in loads:
                     load.end()
             finally:
@@ -197,4 +202,4 @@ def main(seconds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 600)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 600, sys.argv[2:] or KINDS)

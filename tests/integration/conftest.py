@@ -15,15 +15,15 @@ _number = itertools.count(1)
 
 _ONE_PROCESS = ("night", "release", "serving")
 """Folders whose tests share servers for the whole session; of all others a file stays together."""
-_FIRST = "night"
-"""What takes longest."""
+_LONG = ("night", "release", "training", "serving", "locked")
+"""What takes longest, longest first: whatever is left for the end keeps one process alone."""
 _SECONDS_OF_A_NIGHT = 1200
 """Tests of whole nights may take so long: several nights and a restart, on a busy machine."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest group comes first, so that no process is left alone with it at the end."""
-    items.sort(key=lambda item: _group(item.nodeid) != _FIRST)
+    """What is long comes first, and may take its time."""
+    items.sort(key=lambda item: _place(item.nodeid))
     for item in items:
         if _group(item.nodeid) == "night":
             item.add_marker(pytest.mark.timeout(_SECONDS_OF_A_NIGHT))
@@ -44,9 +44,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def _group(nodeid: str) -> str:
-    path = nodeid.split("::", maxsplit=1)[0]
-    folder = path.removeprefix("tests/integration/").split("/")[0]
-    return folder if folder in _ONE_PROCESS else path
+    folder = _folder(nodeid)
+    return folder if folder in _ONE_PROCESS else nodeid.split("::", maxsplit=1)[0]
+
+
+def _place(nodeid: str) -> int:
+    folder = _folder(nodeid)
+    return _LONG.index(folder) if folder in _LONG else len(_LONG)
+
+
+def _folder(nodeid: str) -> str:
+    return nodeid.removeprefix("tests/integration/").split("/")[0]
 
 
 @pytest.fixture(scope="session")

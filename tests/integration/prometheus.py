@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -24,7 +25,7 @@ needs_prometheus = pytest.mark.skipif(
 
 
 class Prometheus(ServerProcess):
-    """Scrapes what the local stack's would, once a second.
+    """Scrapes what the local stack's would, every two seconds.
 
     Args:
         folder: For its data, its configuration and its log.
@@ -50,8 +51,8 @@ class Prometheus(ServerProcess):
         settings = StackSettings(folder, ports=replace(ports, prometheus=self.port))
         config = local_config((MONITORING / "prometheus.yml").read_text(), settings, shown)
         config["global"] = {
-            "scrape_interval": "1s",
-            "scrape_timeout": "1s",
+            "scrape_interval": "2s",
+            "scrape_timeout": "2s",
             "evaluation_interval": "1s",
         }
         for job in config["scrape_configs"]:
@@ -83,11 +84,12 @@ class Prometheus(ServerProcess):
             lambda: answers(f"{self.url}/-/ready"), seconds=60, what="Prometheus is ready"
         )
 
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        """The samples of an expression now."""
-        found = self._get("query", query=expression)["result"]
-        assert isinstance(found, list), found
-        return found
+    def over(self, expression: str, *, seconds: float) -> list[float]:
+        """All values that an expression had of late, of all its series."""
+        now = time.time()
+        asked = {"query": expression, "start": now - seconds, "end": now, "step": 1}
+        found = self._get("query_range", **{name: str(value) for name, value in asked.items()})
+        return [float(value) for series in found["result"] for _, value in series["values"]]
 
     def firing(self) -> set[str]:
         """Names of the alerts that fire."""

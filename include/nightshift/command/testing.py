@@ -65,7 +65,7 @@ def checks(keyword: str | None) -> tuple[Check, ...]:
         pytest("unit", "ml", *_SIDE_BY_SIDE, "--dist=loadfile"),
         pytest("dags", "airflow"),
         # What stays together and what comes first says tests/integration/conftest.py.
-        pytest("integration", "ml", *_SIDE_BY_SIDE, slow=True),
+        pytest("integration", "ml", *_SIDE_BY_SIDE, "--durations=30", slow=True),
     )
     if keyword:
         return tests

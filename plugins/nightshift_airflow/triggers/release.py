@@ -1,17 +1,16 @@
-"""Watch a release from the triggerer, where thousands of waits share one process."""
+"""Watch a release."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from nightshift_airflow.triggers.log import LogTrigger
 
-from nightshift.errors import UnavailableError
+if TYPE_CHECKING:
+    from nightshift.storage.s3 import Bucket
 
 
-class ReleaseTrigger(BaseTrigger):
+class ReleaseTrigger(LogTrigger):
     """Fires once the release has ended, or asks a person.
 
     Args:
@@ -22,6 +21,8 @@ class ReleaseTrigger(BaseTrigger):
         until_question: Whether a question ends the wait too.
     """
 
+    release_id: str
+
     def __init__(
         self,
         pipeline: str,
@@ -30,45 +31,21 @@ class ReleaseTrigger(BaseTrigger):
         poll_seconds: float = 1.0,
         until_question: bool = False,
     ) -> None:
-        super().__init__()
-        self.pipeline = pipeline
-        self.release_id = release_id
-        self.s3_conn_id = s3_conn_id
-        self.poll_seconds = poll_seconds
+        super().__init__(pipeline, release_id, s3_conn_id, poll_seconds)
         self.until_question = until_question
+        self._shown = ""
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """What the triggerer needs to make this again after its restart."""
-        return (
-            "nightshift_airflow.triggers.release.ReleaseTrigger",
-            {
-                "pipeline": self.pipeline,
-                "release_id": self.release_id,
-                "s3_conn_id": self.s3_conn_id,
-                "poll_seconds": self.poll_seconds,
-                "until_question": self.until_question,
-            },
-        )
+    def arguments(self) -> dict[str, Any]:
+        """What to make it with."""
+        return {**super().arguments(), "until_question": self.until_question}
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll the release log; the object store's absence is waited out, not reported."""
-        from asgiref.sync import sync_to_async
-
+    def look(self, bucket: Bucket) -> dict[str, Any] | None:
+        """How the release stands, once it has ended or asks; each new message is logged."""
         from nightshift.release.requests import watch
-        from nightshift_airflow.hooks.storage import StorageHook
 
-        bucket = await sync_to_async(StorageHook(self.s3_conn_id).bucket)()
-        shown = ""
-        while True:
-            try:
-                state = await asyncio.to_thread(watch, bucket, self.pipeline, self.release_id)
-            except UnavailableError as error:
-                self.log.warning("%s", error.message)
-            else:
-                if state.message != shown:
-                    shown = state.message
-                    self.log.info("Release %s: %s", self.release_id, shown)
-                if state.ended or (self.until_question and state.question):
-                    yield TriggerEvent(state.model_dump(mode="json"))
-                    return
-            await asyncio.sleep(self.poll_seconds)
+        state = watch(bucket, self.pipeline, self.release_id)
+        if state.message != self._shown:
+            self._shown = state.message
+            self.log.info("Release %s: %s", self.release_id, state.message)
+        tells = state.ended or (self.until_question and state.question)
+        return state.model_dump(mode="json") if tells else None

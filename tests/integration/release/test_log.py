@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 
+from nightshift.definition.rollout import Rollout
 from nightshift.errors import RefusedError
-from nightshift.release import machine, requests
+from nightshift.release import machine, progress, requests
 from nightshift.release.candidate import Candidate
 from nightshift.release.event import Change
 from nightshift.release.log import LostRaceError, ReleaseLog, fold, pipelines
@@ -17,7 +19,7 @@ from nightshift.release.machine import ReleaseUnderWayError
 from nightshift.release.record import ReleaseRecord
 from tests.integration.judged import with_passed_gate
 from tests.integration.servers import S3
-from tests.unit.release.builders import candidate
+from tests.unit.release.builders import candidate, host, seen
 
 PIPELINE = "flights"
 WRITERS = 12
@@ -150,3 +152,40 @@ def test_a_release_is_watched_to_its_own_end_and_not_a_later_ones(s3: S3) -> Non
 def test_a_repeated_rollback_that_names_what_it_leaves_is_refused_the_second_time(s3: S3) -> None:
     with pytest.raises(RefusedError, match="version 4 is not live"):
         requests.rollback(s3.artifacts, PIPELINE, by="t", reason="r", from_version=4)
+
+
+def live(s3: S3, *versions: int) -> ReleaseLog:
+    """A log in which these versions went live one after the other, on one obedient host."""
+    log = ReleaseLog(s3.artifacts, PIPELINE)
+    for version in versions:
+        requests.ask(s3.artifacts, PIPELINE, judged(s3, version), by="t", reason="r")
+        while change := progress.step(log.record(), seen(host(log.record())), datetime.now(UTC)):
+            log.append(log.record(), change, by="host")
+    return log
+
+
+SUPERSEDES = Rollout(when_under_way="supersede")
+
+
+def test_a_release_that_is_not_live_yet_is_superseded_where_that_is_declared(s3: S3) -> None:
+    requests.ask(s3.artifacts, PIPELINE, judged(s3, 1), by="t", reason="r")
+    with pytest.raises(ReleaseUnderWayError):
+        requests.ask(s3.artifacts, PIPELINE, judged(s3, 2), by="t", reason="r")
+    release = requests.ask(
+        s3.artifacts, PIPELINE, judged(s3, 2), by="t", reason="r", rollout=SUPERSEDES
+    )
+    assert requests.watch(s3.artifacts, PIPELINE, release).version == 2
+    ended = requests.watch(s3.artifacts, PIPELINE, "00000001")
+    assert ended.ended and "superseded by version 2" in ended.message
+
+
+def test_no_release_supersedes_a_way_back(s3: S3) -> None:
+    log = live(s3, 1, 2, 3)
+    # Version 1 lies on no colour any more: it is staged first.
+    state = requests.rollback(s3.artifacts, PIPELINE, by="t", reason="bad", to_version=1)
+    assert state.release_id is not None
+    with pytest.raises(ReleaseUnderWayError):
+        requests.ask(s3.artifacts, PIPELINE, judged(s3, 4), by="t", reason="r", rollout=SUPERSEDES)
+    asked = log.record().request
+    assert log.record().phase.under_way and asked is not None
+    assert asked.candidate.version == 1
