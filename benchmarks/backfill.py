@@ -77,10 +77,10 @@ def alarms_of(api: AirflowApi, store: ArtifactStore, run: DagRun) -> Iterator[st
         if reference:
             manifest = store.open(ArtifactRef.model_validate(reference)).manifest
             yield from (f"{task}: {' '.join(str(w).split())}" for w in manifest.facts["warnings"])
-    for task in api.tasks(run):
-        if task.state == "failed":
-            said = api.xcom(run, task.task_id, "error") or "no reason given"
-            yield f"**{task.task_id} failed**: {' '.join(str(said).split())}"
+    for each in api.tasks(run):
+        if each.state == "failed":
+            said = api.xcom(run, each.task_id, "error") or "no reason given"
+            yield f"**{each.task_id} failed**: {' '.join(str(said).split())}"
 
 
 def number(value: float | None) -> str:

@@ -87,7 +87,8 @@ def _night(night: Night, folder: Path, only: str | None) -> None:
     print(f"train: {trained.metrics}")
     if only == "train":
         return
-    train, variants = _made(trained), {}
+    train: ArtifactRef = _made(trained)
+    variants: dict[str, Any] = {}
     for target in night.definition.compression.targets:
         recipe = night.definition.compression.recipe_of(target).model_dump(mode="json")
         made = night.run("quantize", {"recipe": recipe}, snapshot=snapshot, train=train)

@@ -19,11 +19,13 @@ from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from training_rig import Rig, processor, rig
 
+from nightshift.artifacts.manifest import ArtifactRef
 from nightshift.data.pinned import Split
 from nightshift.data.reader import download, read_snapshot
 from nightshift.definition.load import load_pipeline
@@ -104,7 +106,7 @@ def _night(bench: Rig, night: date, before: Path | None, folder: Path) -> Path:
     return model
 
 
-def _train(bench: Rig, night: date, snapshot, target: Path, *, seed: int) -> Path:
+def _train(bench: Rig, night: date, snapshot: ArtifactRef, target: Path, *, seed: int) -> Path:
     result = bench.run(bench.train_request(snapshot, night=night, seed=seed, profile=False))
     assert result.artifact is not None, result.error
     target.mkdir(exist_ok=True)
@@ -112,7 +114,7 @@ def _train(bench: Rig, night: date, snapshot, target: Path, *, seed: int) -> Pat
     return target / "saved_model"
 
 
-def _table(bench: Rig, snapshot, ours: Path, theirs: Path, target: Path) -> None:
+def _table(bench: Rig, snapshot: ArtifactRef, ours: Path, theirs: Path, target: Path) -> None:
     from nightshift.training.saved_model import Predictor
 
     definition = bench.definition
@@ -167,7 +169,7 @@ def _equal(folder: Path, seed: int, number: int) -> tuple[str, list[str]]:
     return _verdict(_swapped(_resampled(folder, draw), draw))
 
 
-def _harmed(folder: Path, seed: int, harm, number: int) -> tuple[str, list[str]]:
+def _harmed(folder: Path, seed: int, harm: Any, number: int) -> tuple[str, list[str]]:
     draw = np.random.default_rng([seed, 1, number])
     return _verdict(harm(_swapped(_resampled(folder, draw), draw), draw))
 
@@ -211,7 +213,7 @@ def _swapped(predictions: Predictions, draw: np.random.Generator) -> Predictions
     coin = draw.integers(0, 2, len(predictions)).astype(bool)
     ours, theirs = predictions.candidate, predictions.champion
     assert theirs is not None
-    ranks = np.empty(len(theirs), dtype=int)
+    ranks: Any = np.empty(len(theirs), dtype=int)
     ranks[np.argsort(theirs, kind="stable")] = np.arange(len(theirs))
     theirs = np.sort(ours)[ranks]
     return replace(

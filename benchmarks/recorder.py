@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
-from tests.integration.servers import answers, free_port, tool, wait_until
+from tests.integration.ports import free_port
+from tests.integration.servers import answers, tool, wait_until
 
 from nightshift.release.address import Address, Upstream
 from nightshift.release.edge import Edge
@@ -72,7 +73,14 @@ def local() -> Address:
 @contextmanager
 def envoy(bootstrap: Path, admin: Address) -> Iterator[int]:
     """An Envoy while the block runs."""
-    command = [tool("envoy"), "-c", bootstrap, "--use-dynamic-base-id", "--concurrency", "2"]
+    command: list[str | Path] = [
+        tool("envoy"),
+        "-c",
+        bootstrap,
+        "--use-dynamic-base-id",
+        "--concurrency",
+        "2",
+    ]
     process = subprocess.Popen([*command, "-l", "error"])
     try:
         wait_until(lambda: answers(f"http://{admin}/ready"), seconds=60, what="Envoy is ready")
@@ -132,7 +140,16 @@ def front(folder: Path, answering: Address, *, with_filter: bool) -> tuple[Path,
 def load(layout: EnvoyLayout, pid: int, seconds: int, script: Path, reader: int = 0) -> Run:
     """Ask for so long; ``pid`` is Envoy's, ``reader`` the recorder's."""
     url = f"http://{layout.rest}/v1/models/{PIPELINE}:predict"
-    command = ["wrk", "-t1", "-c16", f"-d{seconds}", "--latency", "-s", script, url]
+    command: list[str | Path] = [
+        "wrk",
+        "-t1",
+        "-c16",
+        f"-d{seconds}",
+        "--latency",
+        "-s",
+        script,
+        url,
+    ]
     before = cpu_seconds(pid), cpu_seconds(reader) if reader else 0.0
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     after = cpu_seconds(pid), cpu_seconds(reader) if reader else 0.0

@@ -1,10 +1,10 @@
 """Steady load through three progressive releases, a bad one and a way back: who is let down?
 
 ``benchmarks/releases_under_load [SECONDS [KIND …]]`` (600 and all): one serving host with TLS, keys
-and signatures, all of it real. h2load (Debian: nghttp2-client) sends 120 REST and 120 gRPC requests a second. Three
-good versions go through shadow, two steps and baking; a fourth, whose memory grows with every
-request, is stopped by the release itself; then a person rolls back. gRPC's failures are HTTP 200:
-they are what Envoy counts as success less than h2load sent.
+and signatures, all of it real. h2load (Debian: nghttp2-client) sends 120 REST and 120 gRPC requests
+a second. Three good versions go through shadow, two steps and baking; a fourth, whose memory grows
+with every request, is stopped by the release itself; then a person rolls back. gRPC's failures are
+HTTP 200: they are what Envoy counts as success less than h2load sent.
 """
 
 from __future__ import annotations

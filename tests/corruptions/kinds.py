@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +35,7 @@ class Day:
     before: pa.Table
 
 
-Spoilt = pa.Table | bytes | None
+Spoilt: TypeAlias = pa.Table | bytes | None
 """What lies in the lake then: a table, a file's bytes, or nothing."""
 Spoil = Callable[[Day, float, np.random.Generator], Spoilt]
 Change = Callable[[NDArray[np.object_]], list[object]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -24,7 +25,7 @@ from nightshift_airflow.retrain import retrain_dag
 NEW_YORK = ZoneInfo("America/New_York")
 
 
-def flights(cron: str | None = "0 2 * * *", **further: object) -> PipelineDefinition:
+def flights(cron: str | None = "0 2 * * *", **further: Any) -> PipelineDefinition:
     schedule = Schedule(cron=cron, timezone="America/New_York", end=further.pop("end", None))
     return load_pipeline("flights").model_copy(update={"schedule": schedule, **further})
 

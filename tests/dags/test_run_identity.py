@@ -104,7 +104,9 @@ def test_the_form_overrides_how_the_model_is_fitted() -> None:
 
 
 def test_an_empty_form_trains_as_the_definition_says() -> None:
-    form = {name: None for name in ("strategy", "workers", "epochs", "early_stopping", "seed")}
+    form: dict[str, Any] = {
+        name: None for name in ("strategy", "workers", "epochs", "early_stopping", "seed")
+    }
     assert identity(night="2013-08-31", **form).definition == load_pipeline("flights")
 
 

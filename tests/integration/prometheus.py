@@ -15,7 +15,8 @@ import yaml
 from nightshift.stack.monitoring import SHIPPED, local_config
 from nightshift.stack.ports import Ports
 from nightshift.stack.settings import PROJECT, StackSettings
-from tests.integration.servers import ServerProcess, answers, free_port
+from tests.integration.ports import free_port
+from tests.integration.servers import ServerProcess, answers
 
 MONITORING = PROJECT / SHIPPED
 needs_prometheus = pytest.mark.skipif(

@@ -49,7 +49,7 @@ class RayNode(ServerProcess):
         self.address, self.cpus = address, cpus
         self.head = head or self
         self.mark = secrets.token_hex(8)
-        self.token = head.token if head else secrets.token_hex(16)
+        self.token: str = head.token if head else secrets.token_hex(16)
         # Addresses of their own may share ports, but a machine's own address may not.
         self.port, self.jobs_port = free_port(), free_port()
         super().__init__(

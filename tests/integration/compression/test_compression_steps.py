@@ -149,7 +149,10 @@ def test_the_edge_bundle_describes_the_file_that_it_holds(
 
 
 def test_the_readme_of_the_bundle_runs_as_it_says(
-    compressed: CompressedNight, tmp_path: Path, monkeypatch, capsys
+    compressed: CompressedNight,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:  # type: ignore[no-untyped-def]
     folder = _fetch(compressed, "edge", tmp_path)
     program = (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]

@@ -13,10 +13,9 @@ from nightshift.data.pinned import Split
 from nightshift.data.reader import read_snapshot
 from nightshift.data.sources import employment
 from nightshift.definition.load import load_pipeline
-from nightshift.errors import ErrorKind
+from nightshift.errors import ErrorKind, StepError
 from nightshift.evaluation.result import Evaluation
 from nightshift.steps.catalog import STEPS
-from nightshift.steps.contract import StepError
 from nightshift.steps.plan import plan_step
 from nightshift.steps.run import execute
 from tests.integration.employment.conftest import NIGHT

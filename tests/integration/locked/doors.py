@@ -26,7 +26,8 @@ from nightshift.release.files import write_atomically
 from nightshift.release.record import Colour, Weights
 from nightshift.release.routes import ROUTES_FILE, PipelineRoute, render_routes, version_of
 from nightshift.stack.certificates import Authority, Issued
-from tests.integration.servers import ServerProcess, answers, free_port, tool, wait_until
+from tests.integration.ports import free_port
+from tests.integration.servers import ServerProcess, answers, tool, wait_until
 
 HOST = "127.0.0.1"
 LARGEST = 2_000_000

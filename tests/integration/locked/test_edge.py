@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -43,6 +44,11 @@ def refused(doors: Doors, *arguments: object, **options: object) -> tuple[grpc.S
     with pytest.raises(grpc.RpcError) as caught:
         doors.call(*arguments, **options)  # type: ignore[arg-type]
     return caught.value.code(), caught.value.details()
+
+
+def logged(doors: Doors, says: str) -> bool:
+    """Whether Envoy's log gives this reason for a refusal."""
+    return any(says in str(refusal["refused"]) for refusal in doors.refusals())
 
 
 def test_a_client_with_its_key_is_let_in_and_the_key_goes_no_further(doors: Doors) -> None:
@@ -127,11 +133,7 @@ def test_an_expired_or_foreign_certificate_ends_the_handshake_and_is_logged(
         with doors.client(shown, tmp_path / name) as client, pytest.raises(httpx.TransportError):
             client.post("/v1/models/boats:predict")
         assert refused(doors, None, "boats", shown=shown)[0] is grpc.StatusCode.UNAVAILABLE
-        wait_until(
-            lambda says=says: any(says in str(r["refused"]) for r in doors.refusals()),
-            seconds=15,
-            what=f"Envoy logs {says}",
-        )
+        wait_until(partial(logged, doors, says), seconds=15, what=f"Envoy logs {says}")
 
 
 def test_plain_text_is_not_spoken(doors: Doors) -> None:

@@ -15,12 +15,13 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from nightshift.release import machine, projection
 from nightshift.release.agent_metrics import AgentMetrics, Seen
 from nightshift.release.event import Change, EventKind
-from nightshift.release.record import ReleaseRecord
+from nightshift.release.record import About, ReleaseRecord
 from nightshift.release.status import PipelineStatus, RouteStatus, SlotState, SlotStatus
 from nightshift.release.survey import Drift, Findings, Tally
 from nightshift.stack.ports import Ports
+from tests.integration.ports import free_port
 from tests.integration.prometheus import MONITORING, Prometheus, needs_prometheus
-from tests.integration.servers import free_port, wait_until
+from tests.integration.servers import wait_until
 from tests.unit.release.builders import START, candidate, follow, released
 
 TOKEN = "for metrics alone"
@@ -33,7 +34,7 @@ def stuck() -> ReleaseRecord:
     record = follow(live, asked)
     for kind in (EventKind.STAGED, EventKind.VERIFIED):
         record = follow(record, Change(kind=kind, reason="ready"))
-    question = Change(kind=EventKind.ASKED, about="promotion", reason="may it?")
+    question = Change(kind=EventKind.ASKED, about=About.PROMOTION, reason="may it?")
     at = START + timedelta(seconds=5)
     return projection.apply(record, question, number=record.number + 1, at=at)
 

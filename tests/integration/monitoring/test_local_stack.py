@@ -17,8 +17,9 @@ from nightshift.stack.remnants import end_remnants
 from nightshift.stack.runtime_build import default_root
 from nightshift.stack.settings import StackSettings, installed_prometheus
 from nightshift.stack.supervision import Supervisor
+from tests.integration.ports import free_port
 from tests.integration.prometheus import needs_prometheus
-from tests.integration.servers import free_port, wait_until
+from tests.integration.servers import wait_until
 
 pytestmark = needs_prometheus
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -87,7 +88,7 @@ class Stack:
             if t.state != "success"
         }
 
-    def returned(self, run: DagRun, task: str) -> dict[str, object]:
+    def returned(self, run: DagRun, task: str) -> dict[str, Any]:
         left = self.api.xcom(run, task)
         assert isinstance(left, dict), (task, left)
         return left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.integration.servers import ServerProcess, answers
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("mlflow")
     port = free_port()
-    command = [
+    command: list[str | Path] = [
         python_of(Runtime.ML).parent / "mlflow",
         "server",
         "--host=127.0.0.1",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from nightshift.artifacts.manifest import ArtifactRef
 from nightshift.evaluation.metrics import auc, log_loss
 from nightshift.evaluation.result import Evaluation
 from nightshift.steps.contract import StepResult
@@ -20,12 +21,14 @@ from tests.integration.training.small_night import (
 )
 from tests.unit.training.small_data import MODEL
 
+Judged = tuple[StepResult, dict[str, ArtifactRef]]
+"""The evaluation's result, and what the gate takes."""
 MODEL_WITHOUT_SIZE = MODEL.replace(
     "Concatenate()([colour, size,", "Concatenate()([colour,"
 ).replace("""    size = layers.Flatten()(layers.Embedding(8, 2)(inputs["size"]))\n""", "")
 
 
-def _evaluate(trained: Trained, champion: int | None = None) -> tuple[StepResult, dict]:  # type: ignore[type-arg]
+def _evaluate(trained: Trained, champion: int | None = None) -> Judged:
     """Evaluate the model against itself as champion, or against none."""
     pinned = candidate(champion, trained.model) if champion else None
     snapshot = trained.night.snapshot(pinned) if pinned else trained.snapshot
@@ -37,18 +40,18 @@ def _evaluate(trained: Trained, champion: int | None = None) -> tuple[StepResult
 
 
 @pytest.fixture(scope="module")
-def first_night(trained: Trained) -> tuple[StepResult, dict]:  # type: ignore[type-arg]
+def first_night(trained: Trained) -> Judged:
     return _evaluate(trained)
 
 
 @pytest.fixture(scope="module")
-def second_night(trained: Trained) -> tuple[StepResult, dict]:  # type: ignore[type-arg]
+def second_night(trained: Trained) -> Judged:
     return _evaluate(trained, champion=3)
 
 
 def test_the_metrics_are_those_of_the_written_table(
     trained: Trained,
-    first_night,  # type: ignore[no-untyped-def]
+    first_night: Judged,
     tmp_path: Path,
 ) -> None:
     result, _ = first_night
@@ -88,7 +91,7 @@ def test_the_same_model_as_champion_measures_the_same(trained: Trained, second_n
 
 def test_reports_are_published_and_name_what_was_compared(
     trained: Trained,
-    second_night,  # type: ignore[no-untyped-def]
+    second_night: Judged,
 ) -> None:
     result, inputs = second_night
     gate = trained.night.run("gate", inputs)
@@ -101,7 +104,7 @@ def test_reports_are_published_and_name_what_was_compared(
 
 def test_the_gate_knows_the_night_and_what_its_data_report_warned_of(
     trained: Trained,
-    second_night,  # type: ignore[no-untyped-def]
+    second_night: Judged,
 ) -> None:
     night = trained.night
     gates = [
@@ -129,7 +132,7 @@ def test_the_gate_knows_the_night_and_what_its_data_report_warned_of(
 
 def test_a_failed_gate_names_rule_value_limit_and_slice_and_is_kept(
     trained: Trained,
-    second_night,  # type: ignore[no-untyped-def]
+    second_night: Judged,
 ) -> None:
     night = trained.night
     gates = [

@@ -96,7 +96,7 @@ def test_of_a_metric_where_less_is_better_more_is_lost(loss: float, limit: float
     ),
 )
 def test_accepted_is_what_keeps_every_budget_and_a_rejection_names_each_one_broken(
-    size: int, accuracy: float, p50: float, limits: dict[str, float | None]
+    size: int, accuracy: float, p50: float, limits: dict[str, Any]
 ) -> None:
     found = verdict(measured(size, accuracy, p50), **limits)
     broken = [j.budget for j in found.judgements if not j.kept]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def night() -> tuple[Evaluation, str]:
     labels = draw.random(ROWS) < champion
     candidate = np.clip(champion - 0.3 * (sex == "<f>"), 0, 1)
     predictions = table(labels, candidate, champion, sex=sex, town=town)
-    settings = {"replicates": 200, "min_slice_size": 150}
+    settings: dict[str, Any] = {"replicates": 200, "min_slice_size": 150}
     evaluation = evaluate(predictions, sensitive=["sex"], **settings)
     return evaluation, render(evaluation, compare(predictions, **settings))
 

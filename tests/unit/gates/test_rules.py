@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,8 @@ class Fixed(Estimate):
 
 def _limit(metric: Metric, kind: str, value: float) -> Limit:
     slice_ = "sex" if metric.is_fairness else None
-    return limit_of(GateRule(metric=metric, slice=slice_, **{kind: value}))
+    fields: dict[str, Any] = {kind: value}
+    return limit_of(GateRule(metric=metric, slice=slice_, **fields))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from nightshift.release.agent_metrics import AgentMetrics, Seen, allowed_seconds
 from nightshift.release.analysis import Check
 from nightshift.release.comparison import Compared
 from nightshift.release.event import Change, EventKind
-from nightshift.release.record import Freeze, Phase, ReleaseRecord
+from nightshift.release.record import About, Freeze, Phase, ReleaseRecord
 from nightshift.release.status import PipelineStatus, RouteStatus, SlotState, SlotStatus
 from nightshift.release.survey import Drift, Findings, Tally
 from nightshift.release.traffic import Counts, Stretch, Traffic
@@ -127,7 +127,7 @@ def test_a_frozen_release_may_wait_for_the_freezes_end() -> None:
 
 def test_a_question_may_wait_for_its_answer() -> None:
     record = in_canary()
-    change = Change(kind=EventKind.ASKED, about="quiet", reason="too quiet")
+    change = Change(kind=EventKind.ASKED, about=About.QUIET, reason="too quiet")
     at = START + timedelta(seconds=130)
     record = projection.apply(record, change, number=record.number + 1, at=at)
     assert allowed_seconds(record, NOW) == 130 + PATIENT.answer_seconds

@@ -22,7 +22,7 @@ FEATURES = {
     "month": Feature(type=FeatureType.INT),
     "distance": Feature(type=FeatureType.FLOAT),
 }
-INPUTS = {"carrier": ["AA", "UA"], "month": [1, 2], "distance": [733.5, 1400]}
+INPUTS: dict[str, list[Any]] = {"carrier": ["AA", "UA"], "month": [1, 2], "distance": [733.5, 1400]}
 
 
 class Lake:

@@ -20,7 +20,8 @@ from nightshift.release.record import Colour
 from nightshift.release.recorder import Pace
 from nightshift.release.sample import Sample
 from nightshift.release.shadow import Shadow, ShadowTarget
-from tests.integration.servers import free_port, wait_until
+from tests.integration.ports import free_port
+from tests.integration.servers import wait_until
 from tests.unit.release.test_sample import trace
 
 KEY = "00000001/shadow"

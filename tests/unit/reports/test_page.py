@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -40,7 +41,7 @@ class _Tags(HTMLParser):
 
 
 def _page_showing(text: str) -> str:
-    blocks = [
+    blocks: list[Any] = [
         Text(text),
         Code(text),
         Table((text,), [(text,), (Badge(Verdict.FAILED, text),)], caption=text),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -57,13 +58,15 @@ def test_a_stale_runtime_is_removed_before_it_is_built_anew(
     build.lock.write_text("a==2\n")
     (build.folder / "left-over").touch()
     commands: list[list[str]] = []
+
+    def ran(self: RuntimeBuild, command: Sequence[str | Path]) -> None:
+        self.folder.mkdir(exist_ok=True)
+        commands.append([str(part) for part in command])
+
     monkeypatch.setattr(
         RuntimeBuild,
         "_run",
-        lambda self, command: (
-            self.folder.mkdir(exist_ok=True),
-            commands.append([str(part) for part in command]),
-        ),
+        ran,
     )
     assert build.run() is True
     assert not (build.folder / "left-over").exists()
@@ -91,7 +94,7 @@ def test_too_little_space_is_found_before_anything_is_removed(
     complete(build)
     build.lock.write_text("a==2\n")
     usage = shutil.disk_usage("/")._replace(free=10**9)
-    monkeypatch.setattr(runtime_build.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(BuildError, match=r"needs 4 GB and .* has 1\.0 GB free"):
         build.run()
     assert build.python.exists()

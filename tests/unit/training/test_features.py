@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -23,7 +25,7 @@ def _statistics(type_: FeatureType, *parts: list[object]) -> FeatureStatistics:
 
 
 @given(st.lists(st.lists(finite), min_size=1).filter(any))
-def test_batches_merge_to_the_whole(parts: list[list[float]]) -> None:
+def test_batches_merge_to_the_whole(parts: list[Any]) -> None:
     found = _statistics(FeatureType.FLOAT, *parts)
     whole = np.concatenate([np.array(part, float) for part in parts])
     assert found.count == len(whole)

@@ -213,7 +213,7 @@ def test_bytes_and_floats_are_answered_as_the_fitted_model_does(
     assert predictor.classes == len(CLASSES)
     np.testing.assert_allclose(predictor.predict({"image": images}), direct, atol=1e-6)
     monkeypatch.setattr(saved_model, "PREDICTION_PIXELS", 7 * SIZE)  # seven rows at a time
-    floats = images.astype(np.float32)
+    floats: Any = images.astype(np.float32)
     np.testing.assert_allclose(predictor.predict({"image": floats}), direct, atol=1e-6)
 
 

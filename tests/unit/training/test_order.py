@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -30,7 +32,7 @@ def test_every_place_of_a_batch_falls_to_exactly_one_worker(order: Order, worker
     taken = np.array([order.taken(0, order.rows, share) for share in shares])
     assert taken.sum(axis=0).tolist() == [1] * order.rows
     for share, mine in zip(shares, taken, strict=True):
-        batches = np.arange(order.rows) // order.batch_size
+        batches: Any = np.arange(order.rows) // order.batch_size
         counted = np.bincount(batches[mine], minlength=order.steps)
         assert counted.tolist() == order.sizes(share).tolist()
 

@@ -48,7 +48,7 @@ def watch(seconds: list[float]) -> Watch:
 
 
 def test_nobody_is_to_blame_for_a_job_that_is_well(watch: Watch) -> None:
-    assert watch.foreseen() is watch.stuck() is watch.broken() is None
+    assert (watch.foreseen(), watch.stuck(), watch.broken()) == (None, None, None)
 
 
 def test_a_worker_that_breaks_is_named_with_its_node_and_place(watch: Watch) -> None:

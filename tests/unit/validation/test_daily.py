@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import pyarrow as pa
@@ -27,7 +28,7 @@ def pin(day: date, split: Split, part: int = 0) -> PinnedFile:
     )
 
 
-def judge(limit: Limits, days: list[list[object]]) -> list[Finding]:
+def judge(limit: Limits, days: Sequence[Sequence[object]]) -> list[Finding]:
     """Findings about one column over days that end with LAST, the last two of them held out."""
     check = DailyCheck([limit])
     for ago, values in zip(reversed(range(len(days))), days, strict=True):

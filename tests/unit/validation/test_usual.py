@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -89,7 +90,7 @@ def test_a_feature_made_from_the_label_is_found() -> None:
 
 @pytest.mark.parametrize("share", [0.5, 2.0])
 def test_far_fewer_or_more_rows_than_ever_are_a_warning(share: float) -> None:
-    at = np.arange(round(share * ROWS)) % ROWS
+    at: Any = np.arange(round(share * ROWS)) % ROWS
     [finding] = said(lambda rows: {name: values[at] for name, values in rows.items()})
     assert finding.rule == "rows per day"
     assert f"{round(share * ROWS):,}" in finding.text
