@@ -3,7 +3,8 @@
 ``NIGHTSHIFT_MODEL_KEY`` names the key of whatever is committed from now on; without it nothing is
 encrypted. ``NIGHTSHIFT_OLD_MODEL_KEYS`` lists, with commas, keys that only open what was encrypted
 before. Each is either the path of a file with 32 random bytes, which nobody but its owner reads,
-or ``kms:`` and the ARN of a key.
+or ``kms:`` and the ARN of a key. ``lost:`` and a key's name, among the old ones, is a person's word
+that nobody has that key any more: only then does a night go on without a champion that it opens.
 
 A process that has no business with models is given neither.
 """
@@ -33,9 +34,14 @@ KEY_BYTES = 32
 """AES-256."""
 
 _KMS = "kms:"
+_LOST = "lost:"
 # An alias would do to encrypt, and nothing could be decrypted by it.
 _ARN = re.compile(r"arn:aws[\w-]*:kms:[\w-]+:\d{12}:key/[\w-]+")
 _OTHERS = 0o077
+
+
+class LostKeyError(BadDefinitionError):
+    """A person has said that nobody has the key any more."""
 
 
 class ModelKey(Protocol):
@@ -115,10 +121,12 @@ class ModelKeys:
     Attributes:
         current: What new artifacts are encrypted with; None where they are not.
         old: What opens artifacts of before.
+        lost: Names of keys that nobody has any more.
     """
 
     current: ModelKey | None = None
     old: tuple[ModelKey, ...] = ()
+    lost: frozenset[str] = frozenset()
 
     def named(self, name: str, what: str) -> ModelKey:
         """The key that an artifact was encrypted with.
@@ -128,15 +136,19 @@ class ModelKeys:
             what: The artifact, for the error.
 
         Raises:
+            LostKeyError: Nobody has it.
             BadDefinitionError: This process does not have it.
         """
+        if name in self.lost:
+            raise LostKeyError(f"{what} is encrypted with the key {name}, which is lost.")
         known = {key.name: key for key in (*self.old, self.current) if key}
         if name in known:
             return known[name]
         raise BadDefinitionError(
             f"{what} is encrypted with the key {name}, which this process does not have (it has "
             f"{', '.join(known) or 'none'}). Name that key in {MODEL_KEY}, or, where it has been "
-            f"replaced since, in {OLD_MODEL_KEYS}. If it is lost, the model is: train it again."
+            f"replaced since, in {OLD_MODEL_KEYS}. If nobody has it any more, add {_LOST}{name} "
+            "there and train again with force."
         )
 
 
@@ -147,10 +159,13 @@ def configured_keys(environment: Mapping[str, str]) -> ModelKeys:
         BadDefinitionError: One of them cannot be used; says which, and why.
     """
     current = environment.get(MODEL_KEY, "").strip()
-    listed = (text.strip() for text in environment.get(OLD_MODEL_KEYS, "").split(","))
+    listed = [text.strip() for text in environment.get(OLD_MODEL_KEYS, "").split(",")]
+    lost = frozenset(text.removeprefix(_LOST) for text in listed if text.startswith(_LOST))
+    old = [text for text in listed if text and not text.startswith(_LOST)]
     return ModelKeys(
         current=_key(current, MODEL_KEY) if current else None,
-        old=tuple(_key(text, OLD_MODEL_KEYS) for text in listed if text),
+        old=tuple(_key(text, OLD_MODEL_KEYS) for text in old),
+        lost=lost,
     )
 
 

@@ -8,7 +8,7 @@
     <data>/signing/signing.key  signs every version when it is registered
     <data>/trusted/*.pub        public keys that the agent takes signatures of
     <data>/model-keys/          model.key encrypts models, where asked for; old/*.key still open
-                                what was encrypted before
+                                what was encrypted before; lost names keys that nobody has
     <home>/demo.header          the demo client's key as a header, for curl -H @…
 """
 
@@ -89,9 +89,13 @@ def model_key_file(settings: StackSettings) -> Path:
     return settings.data / "model-keys" / "model.key"
 
 
-def old_model_keys(settings: StackSettings) -> tuple[Path, ...]:
-    """What models were encrypted with before."""
-    return tuple(sorted((settings.data / "model-keys" / "old").glob("*.key")))
+def old_model_keys(settings: StackSettings) -> tuple[str, ...]:
+    """What models were encrypted with before, as the setting has it."""
+    folder = model_key_file(settings).parent
+    lost = folder / "lost"
+    names = lost.read_text(encoding="utf-8").split() if lost.exists() else []
+    files = sorted((folder / "old").glob("*.key"))
+    return (*map(str, files), *(f"lost:{name}" for name in names))
 
 
 def make_doors(settings: StackSettings) -> None:

@@ -73,7 +73,7 @@ def model_key_environment(settings: StackSettings) -> dict[str, str]:
     there = settings.encrypt_models or current.exists()
     return {
         **({MODEL_KEY: str(current)} if there else {}),
-        **({OLD_MODEL_KEYS: ",".join(map(str, old))} if old else {}),
+        **({OLD_MODEL_KEYS: ",".join(old)} if old else {}),
     }
 
 

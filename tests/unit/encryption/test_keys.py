@@ -10,6 +10,7 @@ from nightshift.encryption.keys import (
     KEY_BYTES,
     MODEL_KEY,
     OLD_MODEL_KEYS,
+    LostKeyError,
     configured_keys,
     ensure_key_file,
 )
@@ -92,3 +93,14 @@ def test_a_key_that_this_process_lacks_is_named_with_the_setting(file: Path) -> 
         keys.named("file:0123", "s3://b/k")
     with pytest.raises(BadDefinitionError, match=r"\(it has none\)"):
         configured_keys({}).named("file:0123", "s3://b/k")
+
+
+def test_that_a_key_is_lost_is_a_persons_word(file: Path) -> None:
+    """A key that is merely missing must not let a night pass without its champion."""
+    keys = configured_keys({MODEL_KEY: str(file), OLD_MODEL_KEYS: "lost:file:0123, lost:file:4567"})
+    assert keys.current is not None and keys.old == ()
+    with pytest.raises(LostKeyError, match=r"s3://b/k .*file:0123, which is lost"):
+        keys.named("file:0123", "s3://b/k")
+    with pytest.raises(BadDefinitionError, match="lost:file:89ab") as missing:
+        keys.named("file:89ab", "s3://b/k")
+    assert not isinstance(missing.value, LostKeyError)

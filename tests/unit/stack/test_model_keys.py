@@ -60,3 +60,11 @@ def test_a_key_that_is_moved_away_only_opens(settings: StackSettings) -> None:
     keys = configured_keys(model_key_environment(started(asked)))
     assert keys.current is not None
     assert len(keys.old) == 1 and keys.old[0].name != keys.current.name
+
+
+def test_a_lost_key_is_named_in_a_file(settings: StackSettings) -> None:
+    folder = model_key_file(settings).parent
+    folder.mkdir(parents=True)
+    (folder / "lost").write_text("file:0123\n\nfile:4567\n")
+    keys = configured_keys(model_key_environment(settings))
+    assert keys.lost == {"file:0123", "file:4567"} and keys.old == ()
