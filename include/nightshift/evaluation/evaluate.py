@@ -94,7 +94,8 @@ def _fetch(context: StepContext, snapshot: Snapshot) -> _Fetched:
         folder = context.fetch_artifact(context.store.open(champion.model), "champion")
     except LostKeyError as error:
         # Or no later night could ever be released.
-        return _Fetched(holdout, candidate, None, f"version {champion.version}: {error.message}")
+        lost = f"champion version {champion.version} cannot be opened: {error.message.rstrip('.')}"
+        return _Fetched(holdout, candidate, None, lost)
     return _Fetched(holdout, candidate, folder / _MODEL)
 
 
