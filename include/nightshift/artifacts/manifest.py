@@ -8,10 +8,18 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 MANIFEST = "manifest.json"
+MODEL_KINDS = frozenset({"model", "variant", "edge", "checkpoint"})
+"""Kinds of artifacts from which a model can be taken: a SavedModel and the Keras model's weights, a
+smaller variant, a device's bundle, the variables of a training under way. They are encrypted where
+a key is set. Everything else tells of models and data (metrics, predictions, reports), and is read
+by processes that have no key."""
 
 
 class FileEntry(BaseModel, frozen=True):
-    """One file of an artifact: its size in bytes and its SHA-256 in hexadecimal."""
+    """One file of an artifact: its size in bytes and its SHA-256 in hexadecimal.
+
+    Of the plain file, whatever lies in S3: so a signature holds for encrypted files too.
+    """
 
     size: int
     sha256: str
@@ -40,6 +48,8 @@ class Manifest(BaseModel):
     key: str
     attempt: str
     files: dict[str, FileEntry]
+    encrypted_with: str = ""
+    """Name of the key that opens the files in S3; empty where they are plain."""
     inputs: dict[str, ArtifactRef] = {}
     parameters: dict[str, Any] = {}
     code: dict[str, str] = {}

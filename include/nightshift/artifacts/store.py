@@ -6,20 +6,38 @@ Layout, below ``s3://<bucket>/<pipeline>/artifacts/<kind>/<key>/``::
     manifest.json          written with If-None-Match: *, names the attempt that won
 
 Without a manifest there is no artifact. Readers trust the manifest alone and check every digest.
+
+Where a key is set, files of :data:`MODEL_KINDS` are encrypted on their way to S3, bound to
+pipeline, kind, the artifact's key and the file's name: put in another's place, a file does not
+open. Digests stay those of the plain bytes. A version's number comes later and is bound to its
+artifact by its signature, which covers those bytes and the number (``signing/versions.py``).
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import mimetypes
+import os
+import shutil
 import uuid
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 from nightshift.artifacts.keys import digest
-from nightshift.artifacts.manifest import MANIFEST, ArtifactRef, FileEntry, Manifest
+from nightshift.artifacts.manifest import (
+    MANIFEST,
+    MODEL_KINDS,
+    ArtifactRef,
+    FileEntry,
+    Manifest,
+)
+from nightshift.encryption.envelope import CHUNK_BYTES, TamperedError, decrypt, encrypting
+from nightshift.encryption.keys import ModelKey, ModelKeys, configured_keys
 from nightshift.errors import DigestMismatchError
 from nightshift.storage.s3 import AbsentError, Bucket
 
@@ -38,11 +56,26 @@ class Artifact:
 class ArtifactStore:
     """All artifacts of one bucket.
 
-    Methods raise :class:`nightshift.errors.UnavailableError` where the object store is away.
+    Methods raise :class:`nightshift.errors.UnavailableError` where the object store is away, and
+    :class:`nightshift.errors.BadDefinitionError` where an encrypted artifact needs a key that this
+    process does not have. Keys come from the environment, as the bucket's credentials do.
     """
 
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
+
+    @cached_property
+    def _keys(self) -> ModelKeys:
+        """Read when first needed: most processes never touch a model."""
+        return configured_keys(os.environ)
+
+    def key_for(self, kind: str) -> ModelKey | None:
+        """What new artifacts of a kind are encrypted with; None where they are not.
+
+        Raises:
+            BadDefinitionError: A key that a setting names cannot be used.
+        """
+        return self._keys.current if kind in MODEL_KINDS else None
 
     def find(self, pipeline: str, kind: str, key: str) -> Artifact | None:
         """The committed artifact of this key, or None."""
@@ -84,16 +117,20 @@ class ArtifactStore:
             The artifact that won, which may be another attempt's with the same key.
         """
         prefix = _prefix(draft.pipeline, draft.kind, draft.key)
-        files = self.upload(f"{prefix}/{draft.attempt}", folder)
-        body = draft.model_copy(update={"files": files}).model_dump_json(indent=1).encode()
+        key = self.key_for(draft.kind)
+        if key is None:
+            told: dict[str, object] = {"files": self.upload(f"{prefix}/{draft.attempt}", folder)}
+        else:
+            files = self._upload_encrypted(draft, folder, key)
+            told = {"files": files, "encrypted_with": key.name}
+        body = draft.model_copy(update=told).model_dump_json(indent=1).encode()
         # The commit: nothing before this line is visible, nothing after it changes anything.
         self.bucket.create(f"{prefix}/{MANIFEST}", body)
         committed = self.bucket.get(f"{prefix}/{MANIFEST}").body
         return self._artifact(prefix, committed)
 
     def upload(self, prefix: str, folder: Path) -> dict[str, FileEntry]:
-        """Upload a folder's files under a prefix; returns each file's size and digest."""
-        names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+        """Upload a folder's files as they are; returns each file's size and digest."""
 
         def one(name: str) -> FileEntry:
             path = folder / name
@@ -101,6 +138,25 @@ class ArtifactStore:
             self.bucket.upload(f"{prefix}/{name}", path, content_type=content_type(name))
             return entry
 
+        names = _names(folder)
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            return dict(zip(names, pool.map(one, names), strict=True))
+
+    def _upload_encrypted(
+        self, draft: Manifest, folder: Path, key: ModelKey
+    ) -> dict[str, FileEntry]:
+        prefix = f"{_prefix(draft.pipeline, draft.kind, draft.key)}/{draft.attempt}"
+        _ = key.provider  # Once, before the threads: it may make a client of boto3.
+
+        def one(name: str) -> FileEntry:
+            path = folder / name
+            entry = _entry(path)
+            with path.open("rb") as plain:
+                sealed = encrypting(plain, key, _context(draft, name))
+                self.bucket.upload_stream(f"{prefix}/{name}", sealed)
+            return entry
+
+        names = _names(folder)
         with ThreadPoolExecutor(_PARALLEL) as pool:
             return dict(zip(names, pool.map(one, names), strict=True))
 
@@ -118,11 +174,12 @@ class ArtifactStore:
             DigestMismatchError: A file is missing or its bytes are not those committed.
         """
         wanted = sorted(artifact.manifest.files if names is None else names)
+        key = self._key_of(artifact)
 
         def one(name: str) -> Path:
             target = into / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            self._fetch_file(artifact, name, target)
+            self._fetch_file(artifact, name, key, target)
             return target
 
         with ThreadPoolExecutor(_PARALLEL) as pool:
@@ -130,38 +187,63 @@ class ArtifactStore:
 
     def read(self, artifact: Artifact, name: str) -> bytes:
         """One small file's bytes, checked (raises DigestMismatchError)."""
-        entry = _declared(artifact, name)
-        key = self.file_key(artifact, name)
-        try:
-            body = self.bucket.get(key).body
-        except AbsentError:
-            raise DigestMismatchError(f"s3://{self.bucket.name}/{key}: the file is gone") from None
-        self._check(key, FileEntry(size=len(body), sha256=digest(body)), entry)
+        plain = io.BytesIO()
+        self._copy(artifact, name, self._key_of(artifact), plain)
+        body = plain.getvalue()
+        self._check(artifact, name, FileEntry(size=len(body), sha256=digest(body)))
         return body
 
     def file_key(self, artifact: Artifact, name: str) -> str:
         """The object key of one file of an artifact."""
         return f"{self._prefix_of(artifact.ref)}/{artifact.manifest.attempt}/{name}"
 
-    def _fetch_file(self, artifact: Artifact, name: str, target: Path) -> None:
-        entry = _declared(artifact, name)
-        key = self.file_key(artifact, name)
+    def _fetch_file(
+        self, artifact: Artifact, name: str, key: ModelKey | None, target: Path
+    ) -> None:
         partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
         try:
             with partial.open("wb") as file:
-                for _ in self.bucket.stream(key, file):
-                    pass
-            self._check(key, _entry(partial), entry)
+                self._copy(artifact, name, key, file)
+            self._check(artifact, name, _entry(partial))
             partial.replace(target)
-        except AbsentError:
-            raise DigestMismatchError(f"s3://{self.bucket.name}/{key}: the file is gone") from None
         finally:
             partial.unlink(missing_ok=True)
 
-    def _check(self, key: str, found: FileEntry, expected: FileEntry) -> None:
-        if found != expected:
+    def _copy(self, artifact: Artifact, name: str, key: ModelKey | None, target: IO[bytes]) -> None:
+        """Write a file's plain bytes, their digest not yet checked."""
+        _declared(artifact, name)
+        place = self.file_key(artifact, name)
+        try:
+            with self.bucket.reading(place) as body:
+                if key is None:
+                    shutil.copyfileobj(body, target, CHUNK_BYTES)
+                else:
+                    decrypt(body, target, key, _context(artifact.manifest, name))
+        except AbsentError:
             raise DigestMismatchError(
-                f"s3://{self.bucket.name}/{key}: read {found.size} bytes with SHA-256 "
+                f"s3://{self.bucket.name}/{place}: the file is gone"
+            ) from None
+        except TamperedError as error:
+            raise DigestMismatchError(
+                f"s3://{self.bucket.name}/{place}: {error}: the file is damaged or was changed. "
+                "Do not use it."
+            ) from error
+
+    def _key_of(self, artifact: Artifact) -> ModelKey | None:
+        """What opens an artifact's files; None where they are plain."""
+        name = artifact.manifest.encrypted_with
+        if not name:
+            return None
+        key = self._keys.named(name, artifact.ref.uri)
+        _ = key.provider  # Once, before threads: it may make a client of boto3.
+        return key
+
+    def _check(self, artifact: Artifact, name: str, found: FileEntry) -> None:
+        expected = artifact.manifest.files[name]
+        if found != expected:
+            place = self.file_key(artifact, name)
+            raise DigestMismatchError(
+                f"s3://{self.bucket.name}/{place}: read {found.size} bytes with SHA-256 "
                 f"{found.sha256[:16]}…, the manifest says {expected.size} bytes with "
                 f"{expected.sha256[:16]}…: the file is damaged or was changed. Do not use it."
             )
@@ -195,13 +277,21 @@ def _prefix(pipeline: str, kind: str, key: str) -> str:
     return f"{pipeline}/artifacts/{kind}/{key}"
 
 
-def _declared(artifact: Artifact, name: str) -> FileEntry:
-    try:
-        return artifact.manifest.files[name]
-    except KeyError:
+def _names(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def _context(manifest: Manifest, name: str) -> dict[str, str]:
+    """What an encrypted file says that it is."""
+    told = {"pipeline": manifest.pipeline, "kind": manifest.kind}
+    return {**told, "artifact": manifest.key, "file": name}
+
+
+def _declared(artifact: Artifact, name: str) -> None:
+    if name not in artifact.manifest.files:
         raise DigestMismatchError(
             f"{artifact.ref.uri} has no file {name!r}; it has {sorted(artifact.manifest.files)}"
-        ) from None
+        )
 
 
 def _entry(path: Path) -> FileEntry:

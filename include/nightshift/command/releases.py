@@ -20,7 +20,7 @@ from nightshift.errors import BadDefinitionError, UnavailableError
 from nightshift.release import requests
 from nightshift.release.record import Colour, ReleaseRecord
 from nightshift.release.view import view
-from nightshift.stack.environment import s3_environment
+from nightshift.stack.environment import model_key_environment, s3_environment
 from nightshift.stack.settings import StackSettings, current_settings
 from nightshift.storage.s3 import Bucket, artifact_bucket
 from nightshift.tracking.registry import Registry
@@ -188,8 +188,8 @@ def decisions_shown(settings: StackSettings) -> list[str]:
 
 
 def stack_bucket(settings: StackSettings) -> Bucket:
-    """The stack's artifact bucket, for this process."""
-    os.environ.update(s3_environment(settings))
+    """The stack's artifact bucket, for this process, with the keys of its models."""
+    os.environ.update({**s3_environment(settings), **model_key_environment(settings)})
     return artifact_bucket()
 
 

@@ -20,6 +20,7 @@ from nightshift.data.reader import download, read_snapshot
 from nightshift.definition.gates import Measuring
 from nightshift.definition.model import Feature, Label
 from nightshift.definition.slicing import Slicing, columns_of
+from nightshift.encryption.keys import LostKeyError
 from nightshift.errors import BadDataError, GateFailedError
 from nightshift.evaluation.comparison import Comparison
 from nightshift.evaluation.measure import measure
@@ -40,6 +41,8 @@ class _Fetched:
     holdout: Sequence[tuple[PinnedFile, Path]]
     candidate: Path
     champion: Path | None
+    lost: str = ""
+    """Why the champion that there is could not be opened."""
 
 
 def run(context: StepContext) -> StepOutcome:
@@ -82,16 +85,18 @@ def run(context: StepContext) -> StepOutcome:
 
 
 def _fetch(context: StepContext, snapshot: Snapshot) -> _Fetched:
+    holdout = download(snapshot, Split.HOLDOUT, context.work / "holdout")
+    candidate = context.fetch("train") / _MODEL
     champion = snapshot.baseline.champion
-    return _Fetched(
-        holdout=download(snapshot, Split.HOLDOUT, context.work / "holdout"),
-        candidate=context.fetch("train") / _MODEL,
-        champion=(
-            context.fetch_artifact(context.store.open(champion.model), "champion") / _MODEL
-            if champion
-            else None
-        ),
-    )
+    if champion is None:
+        return _Fetched(holdout, candidate, None)
+    try:
+        folder = context.fetch_artifact(context.store.open(champion.model), "champion")
+    except LostKeyError as error:
+        # Or no later night could ever be released.
+        lost = f"champion version {champion.version} cannot be opened: {error.message.rstrip('.')}"
+        return _Fetched(holdout, candidate, None, lost)
+    return _Fetched(holdout, candidate, folder / _MODEL)
 
 
 def _predict(
@@ -106,6 +111,7 @@ def _predict(
     champion, reason = load_champion(
         snapshot.baseline.champion, fetched.champion, reader.features, classes
     )
+    reason = fetched.lost or reason
     parts: list[Examples] = []
     ours: list[np.ndarray] = []
     theirs: list[np.ndarray] = []

@@ -18,7 +18,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from nightshift.artifacts.store import ArtifactStore
-from nightshift.errors import NightshiftError, RefusedError, UnavailableError
+from nightshift.errors import (
+    BadDefinitionError,
+    NightshiftError,
+    RefusedError,
+    UnavailableError,
+)
 from nightshift.release.agent_flags import AgentFlags, parse_flags
 from nightshift.release.agent_metrics import AgentMetrics, Seen
 from nightshift.release.aliases import AliasMirror
@@ -27,6 +32,7 @@ from nightshift.release.controller import Controller
 from nightshift.release.edge import Edge
 from nightshift.release.edge_metrics import EdgeMetrics, EnvoyMetrics, PrometheusMetrics
 from nightshift.release.event import Event
+from nightshift.release.files import close_to_others
 from nightshift.release.host import Host
 from nightshift.release.lease import Lease
 from nightshift.release.local_api import serve_local_api
@@ -115,8 +121,10 @@ class Agent:
 
         Raises:
             UnavailableError: The local API's port is taken.
+            BadDefinitionError: Others can reach the models, and it cannot be helped from here.
         """
         clear_incoming(self.flags.layout)
+        self._close_models()
         self._open_local_api()
         # Before anything is asked of the network: routes as they were, from disk.
         self._host.reconcile()
@@ -242,6 +250,21 @@ class Agent:
         self._host.learn(event.record)
 
     # --- Beginning and end --------------------------------------------------------------------
+
+    def _close_models(self) -> None:
+        """Models lie here plain. To refuse costs no request: servers and Envoy go on meanwhile."""
+        models = self.flags.layout.models
+        try:
+            models.mkdir(parents=True, exist_ok=True, mode=0o700)
+            found = close_to_others(models)
+        except OSError as error:
+            raise BadDefinitionError(
+                f"Others can reach the models in {models}, and this user cannot change that "
+                f"({error.strerror}: {error.filename}). The folder and all in it must belong to "
+                "the agent's user: chown -R it."
+            ) from error
+        if found:
+            _log.warning("others could reach %s (%s of its files); closed", models, len(found))
 
     def _open_local_api(self) -> None:
         if self.flags.port is None:

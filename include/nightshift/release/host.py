@@ -175,7 +175,7 @@ class Host:
         loaded = {name: (path, version) for name, (path, version) in served.items() if version}
         text, file = render_config(loaded), self._layout.config_file(colour)
         if not file.exists() or file.read_text(encoding="utf-8") != text:
-            write_atomically(file, text)
+            write_atomically(file, text, mode=0o600)
             names = ", ".join(f"{name} {version}" for name, (_, version) in loaded.items())
             _log.info("%s is to serve %s", colour, names or "nothing")
 

@@ -1,4 +1,8 @@
-"""Bring a version's files onto this host: pull, check every digest, rename into place."""
+"""Bring a version's files onto this host: pull, check every digest, rename into place.
+
+Encrypted or not in the object store, here they are plain: a model server reads them. So they belong
+to the agent's user alone.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from nightshift.artifacts.manifest import FileEntry
 from nightshift.artifacts.store import ArtifactStore
 from nightshift.errors import DigestMismatchError
 from nightshift.release.candidate import Candidate
-from nightshift.release.files import write_atomically
+from nightshift.release.files import close_to_others, write_atomically
 from nightshift.release.golden import GOLDEN_FILE, Golden
 from nightshift.release.layout import HostLayout
 from nightshift.release.record import Colour
@@ -87,6 +91,7 @@ class Placement:
             UnfitArtifactError: A digest differs, files are missing from the artifact, or it is
                 not what a trusted key signed as this version.
             UnavailableError: The object store is away.
+            BadDefinitionError: It is encrypted with a key that this host does not have.
             OSError: This host's disk is full or refuses.
         """
         incoming = self.layout.incoming(self.colour) / uuid.uuid4().hex
@@ -95,6 +100,7 @@ class Placement:
             if self.trust is not None:
                 self._check_signature(candidate, store, incoming, self.trust)
                 placed = placed.model_copy(update={"signed": True})
+            close_to_others(incoming)
             self._move_in(candidate.version, incoming / SAVED_MODEL_FOLDER, placed)
         finally:
             shutil.rmtree(incoming, ignore_errors=True)

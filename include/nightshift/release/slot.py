@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from nightshift.artifacts.store import ArtifactStore
-from nightshift.errors import UnavailableError
+from nightshift.errors import BadDefinitionError, UnavailableError
 from nightshift.release.candidate import Candidate
 from nightshift.release.golden import check_golden
 from nightshift.release.model_server import ModelServer, ServedState
@@ -116,7 +116,7 @@ class Slot:
                     self._hold(wanted)
             except _ChangedError:
                 continue
-            except (UnavailableError, OSError) as error:
+            except (UnavailableError, BadDefinitionError, OSError) as error:
                 self._wait_out(wanted, str(error))
             except Exception as error:
                 _log.exception("%s: unforeseen", self._name)

@@ -7,6 +7,8 @@
     <data>/agent/clients.yaml   who may ask; yours to edit, read again whenever it changes
     <data>/signing/signing.key  signs every version when it is registered
     <data>/trusted/*.pub        public keys that the agent takes signatures of
+    <data>/model-keys/          model.key encrypts models, where asked for; old/*.key still open
+                                what was encrypted before; lost names keys that nobody has
     <home>/demo.header          the demo client's key as a header, for curl -H @…
 """
 
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from nightshift.encryption.keys import ensure_key_file
 from nightshift.errors import BadDefinitionError
 from nightshift.release.access import KEY_HEADER, ListenerAccess
 from nightshift.release.clients import EVERY_PIPELINE, Client, Clients, parse_clients
@@ -81,9 +84,25 @@ def trusted_keys(settings: StackSettings) -> Path:
     return settings.data / "trusted"
 
 
+def model_key_file(settings: StackSettings) -> Path:
+    """What models are encrypted with, where it is there."""
+    return settings.data / "model-keys" / "model.key"
+
+
+def old_model_keys(settings: StackSettings) -> tuple[str, ...]:
+    """What models were encrypted with before, as the setting has it."""
+    folder = model_key_file(settings).parent
+    lost = folder / "lost"
+    names = lost.read_text(encoding="utf-8").split() if lost.exists() else []
+    files = sorted((folder / "old").glob("*.key"))
+    return (*map(str, files), *(f"lost:{name}" for name in names))
+
+
 def make_doors(settings: StackSettings) -> None:
     """Certificates that last, keys, a clients file, the demo's header. Again at every start."""
     ensure_key_pair(signing_key_file(settings), trusted_keys(settings))
+    if settings.encrypt_models:
+        ensure_key_file(model_key_file(settings))
     Authority(authority_folder(settings)).ensure_server(tls_folder(settings))
     if not clients_file(settings).exists():
         demo = Client(name=DEMO, pipelines=(EVERY_PIPELINE,), keys=(new_key(),))

@@ -6,8 +6,15 @@ import json
 import os
 from pathlib import Path
 
+from nightshift.encryption.keys import MODEL_KEY, OLD_MODEL_KEYS
 from nightshift.signing.keys import SIGNING_KEY
-from nightshift.stack.doors import clients_file, signing_key_file, trusted_keys
+from nightshift.stack.doors import (
+    clients_file,
+    model_key_file,
+    old_model_keys,
+    signing_key_file,
+    trusted_keys,
+)
 from nightshift.stack.settings import HEAVY_POOL, HOME, MARKER, StackSettings
 
 S3_CONNECTION = "AIRFLOW_CONN_NIGHTSHIFT_S3"
@@ -59,6 +66,17 @@ def s3_environment(settings: StackSettings) -> dict[str, str]:
     }
 
 
+def model_key_environment(settings: StackSettings) -> dict[str, str]:
+    """The keys of encrypted models, for whoever reads or writes models; nothing without any."""
+    current, old = model_key_file(settings), old_model_keys(settings)
+    # Where it is asked for, it is made before anything starts.
+    there = settings.encrypt_models or current.exists()
+    return {
+        **({MODEL_KEY: str(current)} if there else {}),
+        **({OLD_MODEL_KEYS: ",".join(old)} if old else {}),
+    }
+
+
 def step_environment(settings: StackSettings, runtime: str) -> dict[str, str]:
     """For a process of ours that works on the stack's data from outside Airflow."""
     return {
@@ -86,6 +104,7 @@ def agent_environment(settings: StackSettings) -> dict[str, str]:
     ports = settings.ports
     return {
         **s3_environment(settings),
+        **model_key_environment(settings),
         "NIGHTSHIFT_AGENT_HOST": "local",
         "NIGHTSHIFT_AGENT_MODELS_DIR": str(settings.data / "serving"),
         "NIGHTSHIFT_AGENT_STATE_DIR": str(settings.data / "agent"),

@@ -15,6 +15,7 @@ from nightshift.stack.environment import (
     agent_environment,
     airflow_environment,
     mlflow_environment,
+    model_key_environment,
 )
 from nightshift.stack.monitoring import config_file
 from nightshift.stack.settings import StackSettings
@@ -128,8 +129,16 @@ def _mlflow(settings: StackSettings) -> Process:
 def _airflow(settings: StackSettings) -> tuple[Process, ...]:
     health = f"http://127.0.0.1:{settings.ports.airflow}/api/v2/monitor/health"
     environment = airflow_environment(settings)
+    # Who runs steps, and who shows people the files of artifacts.
+    with_models = {**environment, **model_key_environment(settings)}
 
-    def part(name: str, *arguments: str, key: str, stop_seconds: int = 20) -> Process:
+    def part(
+        name: str,
+        *arguments: str,
+        key: str,
+        stop_seconds: int = 20,
+        environment: Mapping[str, str] = environment,
+    ) -> Process:
         return Process(
             name=f"airflow-{name}",
             runtime="airflow",
@@ -142,9 +151,9 @@ def _airflow(settings: StackSettings) -> tuple[Process, ...]:
         )
 
     return (
-        part("api-server", key="metadatabase"),
+        part("api-server", key="metadatabase", environment=with_models),
         # Task logs are on this disk: the log servers would only listen on every interface.
-        part("scheduler", "--skip-serve-logs", key="scheduler"),
+        part("scheduler", "--skip-serve-logs", key="scheduler", environment=with_models),
         part("dag-processor", key="dag_processor"),
         part("triggerer", "--skip-serve-logs", key="triggerer"),
     )

@@ -20,6 +20,8 @@ from nightshift.stack.runtime_build import default_root
 HOME = "NIGHTSHIFT_HOME"
 PEOPLE = "NIGHTSHIFT_PEOPLE"
 """Names of people who log in to the local stack's Airflow: ``ada,grace``."""
+ENCRYPT_MODELS = "NIGHTSHIFT_ENCRYPT_MODELS"
+"""Set to 1 where the stack is started: make a key that models are encrypted with."""
 MARKER = "NIGHTSHIFT_STACK"
 """Set in the environment of every process of a stack to its home, so that none is ever lost."""
 PROJECT = Path(__file__).resolve().parents[3]
@@ -39,6 +41,8 @@ class StackSettings:
     runtimes: Path = PROJECT / ".nightshift/runtimes"
     people: tuple[str, ...] = ()
     """Airflow users beside ``admin``, so that an approval has somebody's own name."""
+    encrypt_models: bool = False
+    """Whether to make a key for models where there is none. One that is there is used anyhow."""
     prometheus: Path | None = None
     """Prometheus's program, where this machine has one; without it nothing watches the alerts."""
 
@@ -142,6 +146,7 @@ def current_settings() -> StackSettings:
         cores=len(os.sched_getaffinity(0)),
         runtimes=default_root(),
         people=_people(os.environ.get(PEOPLE, "")),
+        encrypt_models=os.environ.get(ENCRYPT_MODELS, "") not in ("", "0"),
         prometheus=installed_prometheus(),
     )
     remembered = None if port_overrides() else settings.remembered_ports()

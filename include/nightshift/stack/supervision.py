@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from nightshift.encryption.keys import SETTINGS
 from nightshift.errors import BadDefinitionError, UnavailableError
 from nightshift.stack.environment import base_environment
 from nightshift.stack.passwords import write_private
@@ -313,4 +314,6 @@ def _is_alive(pid: int) -> bool:
 
 def _is_foreign(variable: str) -> bool:
     """Settings of this shell that would change what the stack's processes do."""
-    return variable.startswith(("PYTHON", "AIRFLOW", "MLFLOW", "AWS_", "VIRTUAL_ENV"))
+    return variable in SETTINGS or variable.startswith(
+        ("PYTHON", "AIRFLOW", "MLFLOW", "AWS_", "VIRTUAL_ENV")
+    )

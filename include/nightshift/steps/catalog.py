@@ -28,6 +28,8 @@ class StepSpec:
         optional: Names of artifacts that it reads where the pipeline has the step that makes them.
         reads: Parts of the window whose rows it reads from the lake.
         gathers: A mapped step all of whose artifacts it reads, as inputs ``<step>.<instance>``.
+        models: Reads or writes files of models: its process gets the keys that models are
+            encrypted with.
     """
 
     name: str
@@ -43,6 +45,7 @@ class StepSpec:
     optional: tuple[str, ...] = ()
     gathers: str = ""
     reads: tuple[Split, ...] = ()
+    models: bool = False
 
 
 SNAPSHOT = StepSpec(
@@ -99,6 +102,7 @@ TRAIN = StepSpec(
     files=("model.py",),
     heavy=True,
     reads=_WINDOW,
+    models=True,
 )
 EVALUATE = StepSpec(
     name="evaluate",
@@ -109,6 +113,7 @@ EVALUATE = StepSpec(
     sections=("label", "features", "slices", "sensitive", "evaluation"),
     heavy=True,
     reads=(Split.HOLDOUT,),
+    models=True,
 )
 GATE = StepSpec(
     name="gate",
@@ -117,6 +122,7 @@ GATE = StepSpec(
     runtime=Runtime.ML,
     inputs=("snapshot", "statistics", "train", "evaluate"),
     sections=("gates", "label", "slices", "sensitive", "evaluation"),
+    models=True,
 )
 AUDIT = StepSpec(
     name="audit",
@@ -138,6 +144,7 @@ QUANTIZE = StepSpec(
     heavy=True,
     own=("recipe",),
     reads=(Split.TRAIN,),
+    models=True,
 )
 EVALUATE_VARIANTS = StepSpec(
     name="evaluate_variants",
@@ -149,6 +156,7 @@ EVALUATE_VARIANTS = StepSpec(
     heavy=True,
     gathers="quantize",
     reads=(Split.HOLDOUT,),
+    models=True,
 )
 BUDGETS = StepSpec(
     name="budgets",
@@ -166,6 +174,7 @@ EDGE = StepSpec(
     inputs=("quantize", "budgets"),
     sections=("label", "features"),
     own=("registered",),
+    models=True,
 )
 
 CARD = StepSpec(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nightshift.artifacts.store import ArtifactStore
+from nightshift.encryption.keys import SETTINGS
 from nightshift.errors import ErrorKind, StepError
 from nightshift.runtimes import python_of
 from nightshift.steps.catalog import STEPS, StepSpec
@@ -79,10 +80,11 @@ class StepProcess:
 
     def _environment(self) -> dict[str, str]:
         runtime_bin = str(python_of(self.spec.runtime).parent)
+        withheld = () if self.spec.models else SETTINGS
         passed = {
             name: value
             for name, value in os.environ.items()
-            if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
+            if (name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)) and name not in withheld
         }
         return {
             **passed,

@@ -40,6 +40,8 @@ def execute(request: StepRequest, store: ArtifactStore) -> StepResult:
         existing = store.find(request.pipeline, spec.kind, request.key)
         if existing:
             return result_of(existing, store, reused=True)
+        # A key that cannot be read is found now, and not once the training is over.
+        store.key_for(spec.kind)
         step = importlib.import_module(spec.module)
         outcome: StepOutcome = step.run(context)
         artifact = store.commit(_draft(request, spec.kind, outcome), context.output)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from nightshift.errors import UnavailableError
 
@@ -180,6 +180,26 @@ class Bucket:
                 )
             except S3UploadFailedError as error:
                 raise UnavailableError(f"s3://{self.name}/{key}: upload failed: {error}") from error
+
+    def upload_stream(self, key: str, source: IO[bytes]) -> None:
+        """Upload what a stream gives, in parts where it is long, never whole in memory."""
+        with self.errors(key):
+            self.client.upload_fileobj(
+                source,
+                self.name,
+                key,
+                ExtraArgs={"ContentType": "application/octet-stream"},
+            )
+
+    @contextmanager
+    def reading(self, key: str) -> Iterator[IO[bytes]]:
+        """An object's bytes as a stream, while the block lasts (raises AbsentError)."""
+        with self.errors(key):
+            body = self.client.get_object(Bucket=self.name, Key=key)["Body"]
+            try:
+                yield cast(IO[bytes], body)
+            finally:
+                body.close()
 
     def stream(self, key: str, into: IO[bytes], *, version_id: str | None = None) -> Iterator[int]:
         """Copy an object into a file in chunks, yielding each chunk's size (raises AbsentError)."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import nightshift
 from nightshift.artifacts.store import ArtifactStore
+from nightshift.encryption.keys import SETTINGS
 from nightshift.errors import NightshiftError, UnavailableError
 from nightshift.storage.s3 import artifact_bucket
 from nightshift.training.checkpoint import newest_checkpoint
@@ -37,7 +38,9 @@ _CHATTY = (
     "ray.dashboard.modules.job.sdk",
     "ray._private.runtime_env.packaging",
 )
-_TOLD_ON = ("NIGHTSHIFT_BUCKET", "NIGHTSHIFT_LAKE_BUCKET")
+# Where a key lies and not the key: a node that does not have it there must fail, and not write
+# checkpoints that nobody encrypted.
+_TOLD_ON = ("NIGHTSHIFT_BUCKET", "NIGHTSHIFT_LAKE_BUCKET", *SETTINGS)
 _AWAY_SECONDS = 60.0
 """How long a cluster that was there may be silent before the step gives up (and is retried)."""
 _STOPPED_SECONDS = 8.0

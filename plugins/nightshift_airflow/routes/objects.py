@@ -10,7 +10,7 @@ from airflow.api_fastapi.core_api.security import requires_authenticated
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from nightshift.errors import UnavailableError
+from nightshift.errors import ErrorKind, NightshiftError
 from nightshift_airflow.routes.addresses import PREFIX
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ __all__ = ["PREFIX", "objects_app"]
 
 # Only what steps publish: never the release log, pins or another bucket.
 _ARTIFACT = re.compile(r"^[a-z][a-z0-9_]*/artifacts/[a-z_]+/[0-9a-f]+$")
-_OBJECT = re.compile(r"^[a-z][a-z0-9_]*/artifacts/[a-z_]+/[0-9a-f]+/[0-9a-f]+/[\w./ %=-]+$")
+_OBJECT = re.compile(
+    r"^(?P<artifact>[a-z][a-z0-9_]*/artifacts/[a-z_]+/[0-9a-f]+)/(?P<attempt>[0-9a-f]+)"
+    r"/(?P<name>[\w./ %=-]+)$"
+)
 _NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 _RECORDING = re.compile(
     r"^(?P<pipeline>[a-z][a-z0-9_]*)/runs/(?P<night>[0-9-]+)/tensorboard/[0-9a-f]+$"
@@ -42,27 +45,39 @@ def objects_app() -> FastAPI:
     app.add_api_route("/cards/{pipeline}/{version}", show_card, methods=["GET"])
     app.add_api_route("/recordings/{key:path}", show_recording, methods=["GET"])
     app.add_api_route("/releases/{pipeline}", show_release, methods=["GET"])
-    app.add_exception_handler(UnavailableError, _unavailable)
+    app.add_exception_handler(NightshiftError, _failed)
     return app
 
 
-def _unavailable(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, status_code=503)
+def _failed(request: Request, error: Exception) -> JSONResponse:
+    away = isinstance(error, NightshiftError) and error.kind is ErrorKind.UNAVAILABLE
+    return JSONResponse({"detail": str(error)}, status_code=503 if away else 500)
 
 
 def show_object(key: str) -> Response:
-    """One file that a step published."""
+    """One file that a step published, opened where it is encrypted."""
     from nightshift.artifacts.store import content_type
     from nightshift.storage.s3 import AbsentError
 
-    if not _OBJECT.match(key) or ".." in key:
+    match = _OBJECT.match(key)
+    if not match or ".." in key:
         raise HTTPException(404, "Only files of artifacts are shown here.")
     try:
-        body = _store().bucket.get(key).body
+        body = _published(match["artifact"], match["attempt"], match["name"])
     except AbsentError:
         raise HTTPException(404, f"There is no {key}; retention may have removed it.") from None
     headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
     return Response(body, media_type=content_type(key), headers=headers)
+
+
+def _published(artifact: str, attempt: str, name: str) -> bytes:
+    """A file's plain bytes. A failed attempt's files have no manifest and are never encrypted."""
+    store = _store()
+    pipeline, _, kind, key = artifact.split("/")
+    found = store.find(pipeline, kind, key)
+    if found and found.manifest.encrypted_with and found.manifest.attempt == attempt:
+        return store.read(found, name)
+    return store.bucket.get(f"{artifact}/{attempt}/{name}").body
 
 
 def show_artifact(key: str) -> HTMLResponse:

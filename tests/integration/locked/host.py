@@ -30,6 +30,9 @@ from tests.integration.locked.doors import CLIENTS, KEYS, LARGEST
 from tests.integration.release.rig import INPUTS, PIPELINE, Machine, Rig
 from tests.integration.servers import S3, wait_until
 
+LIVE = (1, [0.1, 0.2, 0.3])
+"""What the version that tests release first answers."""
+
 
 @dataclass
 class LockedHost:
@@ -135,6 +138,19 @@ def run(command: list[str], environment: Mapping[str, str]) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def refused(host: LockedHost, candidate: Candidate, says: str) -> None:
+    """The release ends, the record and the agent's log say why, what is served does not change."""
+    state = host.release_registered(candidate)
+    assert not state.succeeded and says in state.message, state.message
+    assert says in host.record.rejected[candidate.version]
+    assert host.record.champion is not None and host.record.champion.version == 1
+    wait_for_line(host, f"version {candidate.version} failed: ")
+    assert says in host.rig.agent.output
+    folder = host.rig.machine.models
+    assert not [path for path in folder.glob("*/flights/*") if path.name == str(candidate.version)]
+    assert host.served() == LIVE
 
 
 def wait_for_line(host: LockedHost, text: str) -> None:

@@ -24,11 +24,10 @@ from nightshift.release import requests
 from nightshift.runtimes import Runtime, python_of
 from tests.integration.judged import gate_on
 from tests.integration.locked.doors import CLIENTS, KEYS, LARGEST
-from tests.integration.locked.host import LockedHost
+from tests.integration.locked.host import LIVE, LockedHost
 from tests.integration.release.rig import INPUTS, PIPELINE
 from tests.integration.servers import wait_until
 
-LIVE = (1, [0.1, 0.2, 0.3])
 PREDICT = f"/v1/models/{PIPELINE}:predict"
 BODY = {"inputs": {"x": INPUTS}}
 

@@ -7,25 +7,9 @@ import json
 from datetime import date
 from pathlib import Path
 
-from nightshift.release.candidate import Candidate
 from nightshift.signing.keys import ensure_key_pair
 from tests.integration.judged import with_passed_gate
-from tests.integration.locked.host import LockedHost, wait_for_line
-
-LIVE = (1, [0.1, 0.2, 0.3])
-
-
-def refused(host: LockedHost, candidate: Candidate, says: str) -> None:
-    """The release ends, the record and the agent's log say why, what is served does not change."""
-    state = host.release_registered(candidate)
-    assert not state.succeeded and says in state.message, state.message
-    assert says in host.record.rejected[candidate.version]
-    assert host.record.champion is not None and host.record.champion.version == 1
-    wait_for_line(host, f"version {candidate.version} failed: ")
-    assert says in host.rig.agent.output
-    folder = host.rig.machine.models
-    assert not [path for path in folder.glob("*/flights/*") if path.name == str(candidate.version)]
-    assert host.served() == LIVE
+from tests.integration.locked.host import LIVE, LockedHost, refused
 
 
 def test_a_signed_version_is_served(host: LockedHost) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
+from nightshift.encryption.keys import SETTINGS
 from nightshift.stack.environment import (
     BUCKETS,
     agent_environment,
     airflow_environment,
     mlflow_environment,
+    model_key_environment,
     pools,
 )
 from nightshift.stack.processes import processes
@@ -85,7 +87,7 @@ def test_airflow_is_told_the_same_names(
 ) -> None:
     local = set(airflow_environment(settings))
     there = set(service(compose, f"airflow-{part}")["environment"])
-    own = {"_AIRFLOW_WWW_USER_USERNAME", "AIRFLOW_ADMIN_PASSWORD", "DUMB_INIT_SETSID"}
+    own = {"_AIRFLOW_WWW_USER_USERNAME", "AIRFLOW_ADMIN_PASSWORD", "DUMB_INIT_SETSID", *SETTINGS}
     assert local - there == ONLY_LOCAL
     assert there - local - own == ONLY_COMPOSE
 
@@ -204,6 +206,7 @@ def test_the_agent_is_told_the_same(compose: dict[str, Any], settings: StackSett
         "NIGHTSHIFT_AGENT_LISTEN",
         "NIGHTSHIFT_AGENT_PROMETHEUS",
         "NIGHTSHIFT_AGENT_PROMETHEUS_MATCHING",
+        *SETTINGS,
     }
     assert set(local) <= set(there)
     for name in ("BLUE_REST", "BLUE_GRPC", "GREEN_REST", "GREEN_GRPC", "PORT", "ENVOY_ADMIN"):
@@ -228,7 +231,33 @@ def test_what_need_not_be_set_is_no_secret_and_is_explained() -> None:
     text = (ROOT / "docker-compose.yaml").read_text()
     optional = set(re.findall(r"(?<!\$)\$\{(\w+):-", text))
     explained = set(re.findall(r"(?m)^# (\w+)=", (ROOT / ".env.example").read_text()))
-    assert optional == explained == {"OPENLINEAGE_TRANSPORT", "OPENLINEAGE_URL"}
+    lineage = {"OPENLINEAGE_TRANSPORT", "OPENLINEAGE_URL"}
+    keys = {"MODEL_KEY", "OLD_MODEL_KEYS", "MODEL_KEYS_FOLDER"}
+    assert optional == explained == lineage | keys
+
+
+def test_who_reads_or_writes_models_has_their_keys_and_nobody_else(
+    compose: dict[str, Any], settings: StackSettings
+) -> None:
+    encrypted = replace(settings, encrypt_models=True, prometheus=Path("/usr/bin/prometheus"))
+    names = set(model_key_environment(encrypted))
+    here = {p.name for p in processes(encrypted) if names & set(p.environment)}
+    assert here == {"airflow-api-server", "airflow-scheduler", "agent"}
+    there = {
+        name
+        for name, declared in compose["services"].items()
+        if set(SETTINGS) & set(declared.get("environment", ()))
+    }
+    # Containers run tasks in the worker.
+    assert there == {"airflow-api-server", "airflow-worker", "agent"}
+    mounted = {
+        name
+        for name, declared in compose["services"].items()
+        if any("/etc/nightshift/model-keys" in volume for volume in declared.get("volumes", ()))
+    }
+    # Ray's nodes write checkpoints; a job is told where its key lies.
+    assert mounted == there | {"ray-head", "ray-worker"}
+    assert not [p.name for p in processes(settings) if set(SETTINGS) & set(p.environment)]
 
 
 def test_lineage_events_go_to_a_file_unless_a_server_is_named(
