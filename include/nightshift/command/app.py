@@ -70,6 +70,8 @@ _COMMANDS = {
     "answer": ("releases", _WORK),
     "freeze": ("releases", _WORK),
     "thaw": ("releases", _WORK),
+    "drain": ("releases", _WORK),
+    "undrain": ("releases", _WORK),
     "replay": ("replay", _WORK),
     "audit": ("audit", _WORK),
     "sign": ("signatures", _WORK),

@@ -1,4 +1,4 @@
-"""``rollback``, ``freeze``, ``thaw``, ``answer``, ``watch``, and what ``status`` says."""
+"""What people do to releases and to the hosts that serve them, and what ``status`` says of both."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from nightshift.command.display import watch as animate
 from nightshift.command.release_panel import release_line, release_panel
 from nightshift.definition.folders import pipeline_names
 from nightshift.errors import BadDefinitionError, UnavailableError
+from nightshift.release import drain as drains
 from nightshift.release import requests
 from nightshift.release.record import Colour, ReleaseRecord
+from nightshift.release.status import HostStatus
 from nightshift.release.view import view
 from nightshift.stack.environment import model_key_environment, s3_environment
 from nightshift.stack.settings import StackSettings, current_settings
@@ -27,6 +29,7 @@ from nightshift.tracking.registry import Registry
 
 _APPLY_SECONDS = 120.0
 _Pipeline = Annotated[str, typer.Argument(help="Name of the pipeline's folder.")]
+_Host = Annotated[str, typer.Argument(help="Name of a serving host, as its agent has it.")]
 
 
 def rollback(
@@ -120,6 +123,51 @@ def answer(
     console.print(f"{pipeline}: {event.kind}, {event.reason}.")
 
 
+def drain(
+    host: _Host,
+    reason: Annotated[str, typer.Option(help="Why; shown by status until it is undrained.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Though no other host is in service.")
+    ] = False,
+) -> None:
+    """Take a serving host out of service: load balancers stop sending, releases go on without it.
+
+    It goes on serving what still comes. Waits until the host says that its health check fails;
+    one that is down is drained once its agent is back.
+
+    Examples:
+
+      ./nightshift drain two --reason "new disk"
+
+      ./nightshift undrain two
+    """
+    bucket = stack_bucket(current_settings())
+    drains.drain(bucket, host, by=_who(), reason=reason, force=force)
+    if not _status_of(bucket, host).is_recent(datetime.now(UTC)):
+        console.print(f"{host} does not report; it is drained once its agent is back.")
+        return
+    _wait_for_draining(bucket, host, wanted=True)
+    console.print(f"{host} is drained ({reason}): its health check fails, releases go on.")
+
+
+def undrain(
+    host: _Host,
+    reason: Annotated[str, typer.Option(help="Why; kept beside the host.")] = "back in service",
+) -> None:
+    """Put a drained host back into service, once it has caught up with the release log.
+
+    Waits for it. Ctrl-C stops the waiting, not the host.
+
+    Example:
+
+      ./nightshift undrain two --reason "disk replaced"
+    """
+    bucket = stack_bucket(current_settings())
+    drains.undrain(bucket, host, by=_who(), reason=reason)
+    _wait_for_draining(bucket, host, wanted=False)
+    console.print(f"{host} has caught up; its health check is right again.")
+
+
 def watch(pipeline: _Pipeline) -> None:
     """Watch the newest release as it goes: phase, weights, every check against the live version.
 
@@ -187,6 +235,35 @@ def decisions_shown(settings: StackSettings) -> list[str]:
     ]
 
 
+def drains_shown(settings: StackSettings) -> list[str]:
+    """A line for each serving host that is out of service, or is to be: who, since when, why."""
+    bucket = stack_bucket(settings)
+    wishes = drains.read_wishes(bucket)
+    lines = (drain_line(status, wishes) for status in requests.hosts(bucket))
+    return [line for line in lines if line]
+
+
+def drain_line(status: HostStatus, wishes: drains.Wishes) -> str:
+    """The line of one host; empty for one in service."""
+    if wishes.drains(status.host):
+        wish = wishes.hosts[status.host]
+        state = "is drained" if status.draining else "is to be drained, its agent has yet to do it"
+        return f"host {status.host} {state} ({wish.by}, {_minute(wish.at)}): {wish.reason}"
+    if status.draining:
+        return f"host {status.host} is undrained and catches up{_behind(status)}"
+    return ""
+
+
+def _behind(status: HostStatus) -> str:
+    lacks = (f"{name}: {p.route.message}" for name, p in status.pipelines.items())
+    said = [lack for lack in lacks if not lack.endswith(": ")]
+    return f" ({'; '.join(said)})" if said else ""
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
 def stack_bucket(settings: StackSettings) -> Bucket:
     """The stack's artifact bucket, for this process, with the keys of its models."""
     os.environ.update({**s3_environment(settings), **model_key_environment(settings)})
@@ -234,6 +311,25 @@ def _wait_for_release(bucket: Bucket, pipeline: str, release_id: str) -> None:
     )
 
 
+def _wait_for_draining(bucket: Bucket, host: str, *, wanted: bool) -> None:
+    deadline = time.monotonic() + _APPLY_SECONDS
+    while (status := _status_of(bucket, host)).draining is not wanted:
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                f"{host}: this is written down and will be done, but within {_APPLY_SECONDS:g} s "
+                f"it was not{_behind(status)}; last heard of {_minute(status.at)}. See its "
+                "agent's log and './nightshift status'."
+            )
+        time.sleep(0.3)
+
+
+def _status_of(bucket: Bucket, host: str) -> HostStatus:
+    found = {status.host: status for status in requests.hosts(bucket)}
+    if host not in found:
+        raise UnavailableError(f"{host} has no status: it was taken down for good meanwhile.")
+    return found[host]
+
+
 def _wait_for_hosts(bucket: Bucket, pipeline: str) -> list[str]:
     deadline = time.monotonic() + _APPLY_SECONDS
     while time.monotonic() < deadline:
@@ -242,6 +338,6 @@ def _wait_for_hosts(bucket: Bucket, pipeline: str) -> list[str]:
             return sorted(applied)
         time.sleep(0.3)
     raise UnavailableError(
-        f"{pipeline}: the roll-back is in the release log, but no serving host reported within "
+        f"{pipeline}: the roll-back is in the release log, but no host in service reported within "
         f"{_APPLY_SECONDS:g} s that it routes so. See './nightshift logs agent'."
     )

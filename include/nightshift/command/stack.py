@@ -12,7 +12,7 @@ from rich.text import Text
 
 from nightshift.command.building import ensure_runtimes
 from nightshift.command.display import console, heading, since, span, watch, watch_board
-from nightshift.command.releases import decisions_shown, release_table
+from nightshift.command.releases import decisions_shown, drains_shown, release_table
 from nightshift.errors import BadDefinitionError, NightshiftError, UnavailableError
 from nightshift.stack.doors import ca_certificate, demo_header
 from nightshift.stack.environment import airflow_login_file
@@ -81,7 +81,7 @@ def status() -> None:
     healthy = _process_table(settings, infos)
     try:
         console.print(release_table(settings))
-        for line in decisions_shown(settings):
+        for line in (*decisions_shown(settings), *drains_shown(settings)):
             console.print(line, markup=False)
     except NightshiftError as error:
         console.print(Text(f"No word on releases: {error}", style="yellow"))

@@ -29,6 +29,7 @@ from nightshift.release.agent_metrics import AgentMetrics, Seen
 from nightshift.release.aliases import AliasMirror
 from nightshift.release.clients import ClientsFile
 from nightshift.release.controller import Controller
+from nightshift.release.drain import read_wishes
 from nightshift.release.edge import Edge
 from nightshift.release.edge_metrics import EdgeMetrics, EnvoyMetrics, PrometheusMetrics
 from nightshift.release.event import Event
@@ -41,6 +42,7 @@ from nightshift.release.memory import HostMemory, PendingRollback
 from nightshift.release.meter import Meter
 from nightshift.release.model_server import ModelServer
 from nightshift.release.placement import clear_incoming
+from nightshift.release.readiness import Readiness
 from nightshift.release.reconciliation import reconcile_rollback
 from nightshift.release.recording import Recording
 from nightshift.release.replay import Replayer
@@ -96,6 +98,7 @@ class Agent:
             on_change=self._work.set,
             trust=TrustedKeys(flags.trusted_keys) if flags.trusted_keys else None,
         )
+        self._readiness = Readiness(flags.layout.state, flags.envoy_admin, self._host)
         self._recording = Recording(self._bucket, self._requests, self._shadow, self._host.records)
         self._replayer = Replayer(
             self._bucket, flags.host, self._shadow, flags.layout.state, self._stop
@@ -186,13 +189,19 @@ class Agent:
 
     def _reconcile(self) -> None:
         before = self._host.statuses()
+        turned = self._readiness.look()
         self._host.reconcile()
-        if self._host.statuses() != before:
+        if turned or self._host.statuses() != before:
             self._report.set()
 
     def _read_log(self) -> None:
+        drains = read_wishes(self._bucket).drains(self.flags.host)
+        if drains:
+            self._readiness.drain()
         for name in pipelines(self._bucket):
             self._host.learn(self._log_of(name).record())
+        if not drains:
+            self._readiness.undrain()
         self._store_reached = time.monotonic()
         for rollback in self._host.pending():
             self._settle(rollback)
@@ -214,6 +223,7 @@ class Agent:
             host=self.flags.host,
             beat=self._beat,
             at=datetime.now(UTC),
+            draining=self._readiness.draining,
             pipelines=self._watching.reported(self._host.statuses()),
         )
         write_status(self._bucket, status)
@@ -231,6 +241,7 @@ class Agent:
             records=self._host.records(),
             statuses=self._watching.reported(self._host.statuses()),
             leads=self._lease.held,
+            draining=self._readiness.draining,
             store_silent_seconds=time.monotonic() - self._store_reached,
             findings=self._survey.findings,
             copies=self._shadow.recorder.counts,

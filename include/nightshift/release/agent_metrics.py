@@ -34,6 +34,7 @@ class Seen:
         records: What the host acts on, by pipeline.
         statuses: What the host reports, by pipeline.
         leads: Whether this agent leads.
+        draining: Whether the host is out of service.
         store_silent_seconds: How long ago the object store was last reached.
         findings: What the survey found.
         copies: What became of each request that Envoy copied (:attr:`Recorder.counts`).
@@ -44,6 +45,7 @@ class Seen:
     records: Mapping[str, ReleaseRecord] = field(default_factory=dict)
     statuses: Mapping[str, PipelineStatus] = field(default_factory=dict)
     leads: bool = False
+    draining: bool = False
     store_silent_seconds: float = 0.0
     findings: Findings = field(default_factory=Findings)
     copies: Mapping[str, int] = field(default_factory=dict)
@@ -116,6 +118,12 @@ def _agent(seen: Seen) -> Iterator[Metric]:
     host = (seen.host,)
     yield _gauge(
         "agent_leads", "1 where this agent leads the others.", ["host"], [(host, seen.leads)]
+    )
+    yield _gauge(
+        "host_draining",
+        "1 while the host is out of service: drained, or not yet caught up since.",
+        ["host"],
+        [(host, seen.draining)],
     )
     yield _gauge(
         "store_silent_seconds",

@@ -129,5 +129,8 @@ class Hearing:
 
 def _observe(pipeline: str, statuses: Iterable[HostStatus], silent: frozenset[str]) -> Observation:
     return Observation(
-        tuple(HostView(s.host, s.host in silent, s.pipelines.get(pipeline)) for s in statuses)
+        tuple(
+            HostView(s.host, s.host in silent, s.pipelines.get(pipeline), s.draining)
+            for s in statuses
+        )
     )

@@ -27,6 +27,8 @@ from nightshift.release.tap import tap_filter
 from nightshift.release.traffic import BOUNDS_MS
 
 BOOTSTRAP_FILE = "bootstrap.json"
+READY_PATH = "/ready"
+"""Where load balancers ask, at both listeners and without a key, whether to send requests here."""
 
 _MANAGER = (
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3"
@@ -91,6 +93,7 @@ def _listener(name: str, address: Address, layout: EnvoyLayout) -> dict[str, Any
         "rds": {"route_config_name": ROUTES_NAME, "config_source": _watched(folder, ROUTES_FILE)},
         **edge_access.manager_options(access),
         "http_filters": [
+            _health_check(),
             *edge_access.filters(access),
             *asked_model.filters(),
             # A failed gRPC call is HTTP 200: without this filter nobody would count it.
@@ -117,6 +120,22 @@ def _listener(name: str, address: Address, layout: EnvoyLayout) -> dict[str, Any
                 **edge_access.transport_socket(access, folder),
             }
         ],
+    }
+
+
+def _health_check() -> dict[str, Any]:
+    """Before all others: 200, or 503 once Envoy was told to fail it; anybody may ask.
+
+    While it fails, all answers also have ``x-envoy-immediate-health-check-fail``, and connections
+    are closed after their next answer, so that clients' pools move on.
+    """
+    return {
+        "name": "nightshift.ready",
+        "typed_config": {
+            "@type": f"{_FILTERS}.health_check.v3.HealthCheck",
+            "pass_through_mode": False,
+            "headers": [{"name": ":path", "string_match": {"exact": READY_PATH}}],
+        },
     }
 
 

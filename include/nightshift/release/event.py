@@ -59,6 +59,8 @@ class Change(BaseModel):
     """With ``frozen``."""
     left_out: tuple[str, ...] = ()
     """Silent hosts that the step did not wait for."""
+    draining: tuple[str, ...] = ()
+    """Drained hosts that it did not wait for."""
 
 
 class Event(BaseModel):

@@ -10,6 +10,7 @@
     <state>/placed/<colour>/<pipeline>/<version>.json   digests of a version, its golden requests
     <state>/routes.json                                 the routes in force
     <state>/compared.json                               what comparing two colours' answers counted
+    <state>/draining                                    there while the host is out of service
     <state>/replays.json                                how far each pipeline's replay has come
 """
 

@@ -17,12 +17,14 @@ class HostView:
     Attributes:
         name: The host.
         silent: It has not been heard of for too long; nobody waits for it.
+        draining: It is out of service by a person's wish; nobody waits for it either.
         status: What it last said about the pipeline; None where it has not said anything.
     """
 
     name: str
     silent: bool = False
     status: PipelineStatus | None = None
+    draining: bool = False
 
     def slot(self, colour: Colour) -> SlotStatus:
         """What the host says about one colour's server."""
@@ -38,12 +40,18 @@ class Observation:
     @property
     def listening(self) -> tuple[HostView, ...]:
         """The hosts that a step waits for."""
-        return tuple(host for host in self.hosts if not host.silent)
+        return tuple(host for host in self.hosts if not host.silent and not host.draining)
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Names of the silent hosts."""
-        return tuple(sorted(host.name for host in self.hosts if host.silent))
+        """Names of the silent hosts; one that is drained may well be switched off."""
+        names = (host.name for host in self.hosts if host.silent and not host.draining)
+        return tuple(sorted(names))
+
+    @property
+    def draining(self) -> tuple[str, ...]:
+        """Names of the hosts that are out of service."""
+        return tuple(sorted(host.name for host in self.hosts if host.draining))
 
     def stretches(self, release: str) -> dict[str, Stretch]:
         """What all hosts saw in a release, a silent one's last report included."""

@@ -22,10 +22,10 @@ from nightshift.release.undo import undo_promotion
 def step(record: ReleaseRecord, observation: Observation, now: datetime) -> Change | None:
     """The next change, or None while the release must wait.
 
-    A silent host is not waited for, and is named in the change. A host that failed says so of
-    the *version* (damaged bytes, a failed load, wrong golden answers), and so do requests that it
-    answered worse than the live version: the version is rejected. A host that is merely late, and
-    metrics that cannot be read, end the release without rejecting anything.
+    A silent or drained host is not waited for, and is named in the change. A host that failed says
+    so of the *version* (damaged bytes, a failed load, wrong golden answers), and so do requests
+    that it answered worse than the live version: the version is rejected. A host that is merely
+    late, and metrics that cannot be read, end the release without rejecting anything.
     """
     if not record.phase.under_way:
         return _cool(record, now)
@@ -228,7 +228,9 @@ def _advance(record: ReleaseRecord, observation: Observation, now: datetime) -> 
         return _unanswered(record, asked, now)
     if record.phase is Phase.VERIFIED and _is_frozen(record, now) and asked.rolls_back is None:
         return None
-    return change.model_copy(update={"left_out": observation.left_out})
+    return change.model_copy(
+        update={"left_out": observation.left_out, "draining": observation.draining}
+    )
 
 
 def _stage(record: ReleaseRecord, asked: Request, observation: Observation) -> Change:
@@ -288,7 +290,9 @@ def _is_frozen(record: ReleaseRecord, now: datetime) -> bool:
 
 def _everywhere(observation: Observation) -> str:
     count = len(observation.listening)
-    return "on the host" if count == 1 else f"on all {count} hosts"
+    where = "on the host" if count == 1 else f"on all {count} hosts"
+    drained = ", ".join(observation.draining)
+    return f"{where} in service (drained: {drained})" if drained else where
 
 
 # --- Giving up --------------------------------------------------------------------------------

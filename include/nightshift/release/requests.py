@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from pydantic import BaseModel, ConfigDict
@@ -18,7 +18,6 @@ from nightshift.release.record import About, Freeze, Phase, ReleaseRecord
 from nightshift.release.status import HostStatus, read_statuses
 from nightshift.storage.s3 import Bucket
 
-_HEARD_OF = timedelta(seconds=30)
 _RECENT = 50
 
 
@@ -233,12 +232,12 @@ def hosts(bucket: Bucket) -> tuple[HostStatus, ...]:
 
 
 def applied_on(bucket: Bucket, release_record: ReleaseRecord) -> dict[str, bool]:
-    """Which hosts, of those heard of lately, route as the record says."""
+    """Which hosts, of those in service and heard of lately, route as the record says."""
     now = datetime.now(UTC)
     return {
         host.host: host.pipelines[release_record.pipeline].route.follows(release_record)
         for host in read_statuses(bucket)
-        if now - host.at < _HEARD_OF and release_record.pipeline in host.pipelines
+        if host.is_recent(now) and not host.draining and release_record.pipeline in host.pipelines
     }
 
 

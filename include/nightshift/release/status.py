@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,6 +13,7 @@ from nightshift.release.traffic import Stretch, total
 from nightshift.storage.s3 import AbsentError, Bucket
 
 PREFIX = "serving/hosts/"
+_HEARD_OF = timedelta(seconds=30)
 
 
 class SlotState(StrEnum):
@@ -85,6 +86,26 @@ class PipelineStatus(BaseModel):
         """One colour's state."""
         return self.blue if colour is Colour.BLUE else self.green
 
+    def has_caught_up(self, record: ReleaseRecord) -> bool:
+        """Whether the host does all that is asked of hosts which never were away.
+
+        It routes as the record says, to servers that have the versions loaded and verified; and so
+        has the idle one a candidate that is under way, which would wait for this host otherwise.
+        """
+        asked = record.request if record.phase.under_way else None
+        needed = {*record.colours, *((asked.colour,) if asked else ())}
+        return (
+            self.number >= record.number
+            and self.route.follows(record)
+            and all(self._has_verified(colour, record) for colour in needed)
+        )
+
+    def _has_verified(self, colour: Colour, record: ReleaseRecord) -> bool:
+        held, slot = record.slot(colour), self.slot(colour)
+        return (
+            held is not None and slot.version == held.version and slot.state is SlotState.VERIFIED
+        )
+
 
 class HostStatus(BaseModel):
     """One host."""
@@ -96,7 +117,13 @@ class HostStatus(BaseModel):
     """Grows with every write: whoever watches needs no clock in step with the host's."""
     at: datetime
     """The host's own clock, UTC; for people."""
+    draining: bool = False
+    """Out of service by a person's wish, or not yet caught up since; no step waits for it."""
     pipelines: dict[str, PipelineStatus] = {}
+
+    def is_recent(self, now: datetime) -> bool:
+        """Whether the host was heard of lately, if its clock is right; for people."""
+        return now - self.at < _HEARD_OF
 
 
 def counted(reports: Iterable[PipelineStatus | None], release: str) -> dict[str, Stretch]:

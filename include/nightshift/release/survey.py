@@ -77,7 +77,8 @@ class Findings:
     Attributes:
         tallies: Each log's events.
         drifts: The newest version's data, where its run measured any.
-        silences: Seconds since each host's last sign of life. Only the leader listens.
+        silences: Seconds since each host's last sign of life; drained hosts may be silent. Only
+            the leader listens.
         views: How the newest release's checks stand over all hosts. Only the leader looks.
     """
 
@@ -137,7 +138,8 @@ class Survey:
         return known.after(log.events(known.number + 1)) if known.number < record.number else known
 
     def _silences(self, statuses: Iterable[HostStatus]) -> dict[str, float]:
-        now, found = self._clock(), {status.host: status for status in statuses}
+        now = self._clock()
+        found = {status.host: status for status in statuses if not status.draining}
         for host, status in found.items():
             beat, _ = self._heard.get(host, (None, 0.0))
             if beat != status.beat:

@@ -186,7 +186,8 @@ def _envoy(settings: StackSettings) -> Process:
             # Hot restart takes a socket that is one for the whole machine.
             *("--disable-hot-restart", "--log-level", "warning"),
         ),
-        health=f"http://127.0.0.1:{settings.ports.envoy_admin}/ready",
+        # Not /ready: a drained host's Envoy works, and says there that it does not.
+        health=f"http://127.0.0.1:{settings.ports.envoy_admin}/server_info",
     )
 
 

@@ -58,6 +58,16 @@ def test_a_client_with_its_key_is_let_in_and_the_key_goes_no_further(doors: Door
     assert "x-api-key" not in doors.call(KEYS["shop"])
 
 
+def test_a_load_balancer_needs_no_key_to_ask_whether_to_send(doors: Doors) -> None:
+    trust = ssl.create_default_context(cafile=str(doors.authority.certificate))
+    for turn, status in (("fail", 503), ("ok", 200)):
+        httpx.post(f"http://{doors.layout.admin}/healthcheck/{turn}")
+        for door in (doors.layout.rest, doors.layout.grpc):
+            answer = httpx.get(f"https://{door}/ready", verify=trust)
+            assert (answer.status_code, answer.content) == (status, b"")
+        assert doors.ask(KEYS["shop"]).status_code == 200, "it serves what still comes"
+
+
 def test_nobody_gives_himself_a_name(doors: Doors) -> None:
     answer = doors.ask(KEYS["shop"], headers={"x-nightshift-client": "harbour"})
     assert "x-nightshift-client" not in answer.json()["headers"]

@@ -24,17 +24,20 @@ EVENT = ("nightshift", "releases/flights/events/00000001.json")
 LEASE = ("nightshift", "releases/controller/lease.json")
 OWN_STATUS = ("nightshift", "serving/hosts/one.json")
 OTHER_STATUS = ("nightshift", "serving/hosts/two.json")
+DRAINS = ("nightshift", "serving/drains.json")
 SCRATCH = ("nightshift", "scratch-flights-1/artifacts/model/k/manifest.json")
 TRACKED = ("mlflow", "1/artifacts/page.html")
 EVERYTHING = (
     *(DAY, REQUESTS, MODEL, CHECKPOINT, RECORDED, DECISION, SIGNATURE, EVENT, LEASE),
-    *(OWN_STATUS, OTHER_STATUS, SCRATCH, TRACKED),
+    *(OWN_STATUS, OTHER_STATUS, DRAINS, SCRATCH, TRACKED),
 )
 OURS = tuple(place for place in EVERYTHING if place[0] != "mlflow")
 READS = {
     Role.STEP: OURS,
     Role.AIRFLOW: OURS,
-    Role.AGENT: (*(MODEL, CHECKPOINT, SIGNATURE, EVENT, LEASE, OWN_STATUS, OTHER_STATUS, SCRATCH),),
+    Role.AGENT: (
+        *(MODEL, CHECKPOINT, SIGNATURE, EVENT, LEASE, OWN_STATUS, OTHER_STATUS, DRAINS, SCRATCH),
+    ),
     Role.COMMAND: OURS,
     Role.MLFLOW: (TRACKED,),
     Role.RETENTION: OURS,

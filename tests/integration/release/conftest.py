@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from nightshift.release import requests
 from nightshift.runtimes import Runtime, python_of
 from tests.integration.release.rig import Machine, Rig
-from tests.integration.servers import S3
+from tests.integration.servers import S3, wait_until
 
 VERSIONS = range(1, 7)
 
@@ -43,6 +44,19 @@ def rig(machine: Machine, tmp_path: Path, s3: S3, saved_models: Path) -> Iterato
     rig = Rig(machine, tmp_path / "host", s3, saved_models)
     with rig.agent:
         yield rig
+
+
+@pytest.fixture
+def second(second_machine: Machine, rig: Rig, tmp_path: Path, saved_models: Path) -> Iterator[Rig]:
+    """Another host beside the one of ``rig``, its agent running too."""
+    second = Rig(second_machine, tmp_path / "second", rig.s3, saved_models, name="two")
+    with second.agent:
+        wait_until(lambda: _reports(rig, "two"), seconds=30, what="host two reports")
+        yield second
+
+
+def _reports(rig: Rig, name: str) -> bool:
+    return any(host.host == name for host in requests.hosts(rig.bucket))
 
 
 @pytest.fixture

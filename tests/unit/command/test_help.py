@@ -39,7 +39,10 @@ def test_every_command_explains_itself(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    sorted({"up", "logs", "retrain", "rollback", "seed", "new", "check", "lineage", "reproduce"}),
+    sorted(
+        {"up", "logs", "retrain", "rollback", "seed", "new", "check", "lineage", "reproduce"}
+        | {"drain", "undrain"}
+    ),
 )
 def test_commands_with_arguments_show_examples(name: str) -> None:
     assert f"./nightshift {name}" in RUNNER.invoke(APP, [name, "--help"]).output

@@ -45,6 +45,7 @@ def host(
     message: str = "",
     routed: bool = True,
     silent: bool = False,
+    draining: bool = False,
 ) -> HostView:
     """A host whose colours hold what the record says, the candidate in the given state."""
 
@@ -68,6 +69,7 @@ def host(
                 update={c.value: slot(c).version for c in record.colours if routed}
             ),
         ),
+        draining,
     )
 
 

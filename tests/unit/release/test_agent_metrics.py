@@ -170,6 +170,12 @@ def test_a_host_shows_its_slots_its_route_and_what_it_counted() -> None:
     assert found[f"nightshift_stretch_compared_disagreements{compared}"] == 4
 
 
+@pytest.mark.parametrize("draining", [False, True])
+def test_a_host_shows_whether_it_is_out_of_service(draining: bool) -> None:
+    found = samples(of(released(1), draining=draining))
+    assert found["nightshift_host_draining{host=one}"] == draining
+
+
 def test_the_leader_shows_hosts_evidence_and_drift() -> None:
     record = in_canary()
     findings = Findings(

@@ -91,6 +91,39 @@ def test_a_silent_host_is_named_and_left_out() -> None:
     assert change is not None and change.left_out == ("b",)
 
 
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_drained_host_is_waited_for_in_no_phase_and_named_though_it_is_not_dead(
+    silent: bool,
+) -> None:
+    record = asked(released(1), 2)
+    while record.phase is not Phase.FINISHED:
+        away = host(
+            record,
+            name="b",
+            state=SlotState.LOADING,
+            routed=False,
+            silent=silent,
+            draining=True,
+        )
+        change = progress.step(record, seen(host(record, name="a"), away), later(1))
+        assert change is not None, record.phase
+        assert (change.draining, change.left_out) == (("b",), ())
+        record = follow(record, change)
+    assert record.verdict == "version 2 answers on the host in service (drained: b)"
+
+
+def test_a_candidate_that_fails_on_a_drained_host_is_not_condemned() -> None:
+    record = asked(released(1), 2)
+    broken = host(record, name="b", state=SlotState.FAILED, message="disk", draining=True)
+    change = progress.step(record, seen(host(record, name="a"), broken), later(1))
+    assert change is not None and change.kind is EventKind.STAGED
+
+
+def test_with_every_host_drained_a_release_waits() -> None:
+    record = asked(released(1), 2)
+    assert progress.step(record, seen(host(record, draining=True)), later(10_000)) is None
+
+
 def test_no_host_at_all_moves_nothing() -> None:
     record = asked(released(1), 2)
     assert progress.step(record, seen(), later(10_000)) is None

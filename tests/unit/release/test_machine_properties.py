@@ -1,4 +1,4 @@
-"""What holds in every order of requests, reports, silences, roll-backs and racing writers."""
+"""What holds in every order of requests, reports, silences, drains, roll-backs, racing writers."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ class Releases(RuleBasedStateMachine):
         self.seconds = 0.0
         self.hosts = {name: PipelineStatus() for name in HOSTS}
         self.silent: set[str] = set()
+        self.drained: set[str] = set()
         self.version = 0
         self.left: set[int] = set()
         self.way_back: Candidate | None = None
@@ -210,6 +211,10 @@ class Releases(RuleBasedStateMachine):
     def falls_silent_or_returns(self, name: str) -> None:
         self.silent ^= {name}
 
+    @rule(name=st.sampled_from(HOSTS))
+    def is_drained_or_undrained(self, name: str) -> None:
+        self.drained ^= {name}
+
     @rule(seconds=st.sampled_from([1.0, 30.0, 61.0]))
     def time_passes(self, seconds: float) -> None:
         self.seconds += seconds
@@ -226,7 +231,10 @@ class Releases(RuleBasedStateMachine):
             assert not self._look(old)
 
     def _look(self, record: ReleaseRecord) -> bool:
-        views = [HostView(name, name in self.silent, self.hosts[name]) for name in HOSTS]
+        views = [
+            HostView(name, name in self.silent, self.hosts[name], name in self.drained)
+            for name in HOSTS
+        ]
         change = progress.step(record, seen(*views), self.now)
         if change is not None and change.reject is not None and record is self.record:
             self.left.add(change.reject)

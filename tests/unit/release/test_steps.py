@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -94,6 +95,14 @@ def test_a_step_waits_for_its_time_its_requests_and_every_host() -> None:
     assert step(record, 70, both[0], late) is None
     change = step(record, 70, *both)
     assert change is not None and change.kind is EventKind.PROMOTED
+
+
+def test_a_drained_host_neither_holds_a_step_nor_ends_it() -> None:
+    record = canary()
+    stuck = report(record, name="two", routed=False, lacking=1000, silent_metrics=1000)
+    away = replace(stuck, draining=True)
+    change = step(record, 70, report(record, new=Counts(requests=100)), away)
+    assert change is not None and change.kind is EventKind.PROMOTED and change.draining == ("two",)
 
 
 def test_a_first_version_has_nobody_to_be_compared_with_and_goes_live_at_once() -> None:
