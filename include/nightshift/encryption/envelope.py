@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from aws_encryption_sdk import EncryptionSDKClient
 
 CHUNK_BYTES = 1 << 20
-"""A frame: encrypted, checked and held in memory as a whole. The library's 4 KiB take ten times as
-long."""
+"""A frame: encrypted, checked and held in memory as a whole. The library's default, 4 KiB, would be
+a turn of Python for each 4 KiB of a model."""
 
 
 class TamperedError(Exception):

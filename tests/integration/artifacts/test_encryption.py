@@ -61,7 +61,7 @@ def test_whoever_reads_the_bucket_reads_no_model(
     kind: str, process: Process, tmp_path: Path
 ) -> None:
     store = process("first")
-    artifact = commit(store, tmp_path, kind=kind)
+    artifact = commit(store, tmp_path / "in", kind=kind)
     stored = [store.bucket.get(item.key).body for item in store.bucket.list(PIPELINE)]
     assert len(stored) == len(FILES) + 1
     assert not [body for body in stored for wanted in FILES.values() if wanted[:40] in body]
@@ -71,13 +71,13 @@ def test_whoever_reads_the_bucket_reads_no_model(
 
 def test_what_tells_of_models_stays_readable(process: Process, tmp_path: Path) -> None:
     store = process("first")
-    artifact = commit(store, tmp_path, kind="evaluation")
+    artifact = commit(store, tmp_path / "in", kind="evaluation")
     assert plain(artifact, store) and not artifact.manifest.encrypted_with
 
 
 def test_digests_are_those_of_the_plain_bytes(process: Process, tmp_path: Path) -> None:
     """So that signatures, checks on hosts and comparisons are the same, encrypted or not."""
-    artifact = commit(process("first"), tmp_path)
+    artifact = commit(process("first"), tmp_path / "in")
     for name, body in FILES.items():
         entry = artifact.manifest.files[name]
         assert (entry.size, entry.sha256) == (len(body), hashlib.sha256(body).hexdigest())
@@ -114,7 +114,7 @@ def test_another_artifacts_file_in_its_place_is_refused(process: Process, tmp_pa
 
 def test_another_file_of_the_same_artifact_is_refused(process: Process, tmp_path: Path) -> None:
     store = process("first")
-    artifact = commit(store, tmp_path)
+    artifact = commit(store, tmp_path / "in")
     swapped = store.bucket.get(store.file_key(artifact, "golden.json")).body
     store.bucket.put(store.file_key(artifact, MODEL), swapped)
     with pytest.raises(DigestMismatchError, match=r"file 'golden\.json' instead of"):
@@ -126,7 +126,7 @@ def test_plain_bytes_in_an_encrypted_files_place_are_refused(
 ) -> None:
     """Even the right ones: whoever could put them there had no key."""
     store = process("first")
-    artifact = commit(store, tmp_path)
+    artifact = commit(store, tmp_path / "in")
     store.bucket.put(store.file_key(artifact, MODEL), FILES[MODEL])
     with pytest.raises(DigestMismatchError, match="cannot be decrypted"):
         store.read(artifact, MODEL)
