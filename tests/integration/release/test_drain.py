@@ -61,7 +61,7 @@ def test_a_release_ends_without_a_drained_host_which_is_ready_only_once_it_has_c
 
     undrain(rig.bucket, "two", by="ada", reason="disk replaced")
     second.agent.start()
-    told = []
+    told: list[list[int]] = []
 
     def answers_again() -> bool:
         told.append(ready(second))

@@ -28,7 +28,7 @@ def test_a_host_out_of_service_has_a_line(wanted: bool | None, draining: bool, l
     status = HostStatus(
         host="two", beat=1, at=AT, draining=draining, pipelines={"flights": LACKING}
     )
-    hosts = (
+    hosts: dict[str, Wish] = (
         {} if wanted is None else {"two": Wish(draining=wanted, by="ada", at=AT, reason="new disk")}
     )
     found = drain_line(status, Wishes(hosts=hosts))
