@@ -9,6 +9,7 @@ from airflow.sdk import BaseOperator
 
 from nightshift.errors import NightshiftError, RefusedError
 from nightshift_airflow.hooks.storage import S3_CONNECTION, StorageHook
+from nightshift_airflow.hooks.tracking import MLFLOW_CONNECTION, MlflowHook
 from nightshift_airflow.operators.failure import fail_task
 from nightshift_airflow.run_identity import run_by
 
@@ -24,16 +25,25 @@ class OverrideOperator(BaseOperator):
     Args:
         pipeline: Name of the pipeline's folder.
         s3_conn_id: The ``aws`` connection of the object store.
+        mlflow_conn_id: The ``http`` connection of MLflow.
 
     Returns (XCom): ``{"decision": the override, "inputs": the refused run's artifacts by step}``.
     """
 
     ui_color = "#fce4ec"
 
-    def __init__(self, *, pipeline: str, s3_conn_id: str = S3_CONNECTION, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        s3_conn_id: str = S3_CONNECTION,
+        mlflow_conn_id: str = MLFLOW_CONNECTION,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(multiple_outputs=True, **kwargs)
         self.pipeline = pipeline
         self.s3_conn_id = s3_conn_id
+        self.mlflow_conn_id = mlflow_conn_id
 
     @property
     def refused(self) -> Any:
@@ -42,7 +52,7 @@ class OverrideOperator(BaseOperator):
         return output["inputs"]
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Find what was refused, and write the override down once."""
+        """Find what was refused, write the override down once, and show it on the MLflow run."""
         try:
             record = self._override(context)
         except NightshiftError as error:
@@ -62,10 +72,15 @@ class OverrideOperator(BaseOperator):
                 f"{self.pipeline}: an override has a name and a reason. Log in to Airflow and fill "
                 f"in the form of override_{self.pipeline}."
             )
-        return Decisions(StorageHook(self.s3_conn_id).bucket(), self.pipeline).override(
+        bucket = StorageHook(self.s3_conn_id).bucket()
+        record = Decisions(bucket, self.pipeline).override(
             date.fromisoformat(params["night"]),
             by=run.triggering_user_name,
             reason=reason,
             run=run_by(run),
             gate_key=str(params.get("gate") or "").strip(),
         )
+        # The run still bears the *no* that this takes back.
+        tracker = MlflowHook(self.mlflow_conn_id).tracker(self.pipeline, bucket)
+        tracker.tag(record.decision.night, record.decision.tags)
+        return record

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +19,6 @@ from nightshift.stack.airflow_api import AirflowApi, DagRun, RunState
 from nightshift.stack.environment import airflow_login_file
 from tests.integration.night.conftest import PIPELINE, Stack, command
 from tests.integration.servers import wait_until
-
-# They have not been seen green as a whole yet.
-pytestmark = pytest.mark.skipif(
-    "NIGHTSHIFT_TEST_PEOPLE" not in os.environ, reason="set NIGHTSHIFT_TEST_PEOPLE to run it"
-)
 
 # Short windows train in a moment, and two days of holdout leave much open.
 WINDOW = {"days": 10, "holdout_days": 2, "minimum_rows_per_day": 400}
