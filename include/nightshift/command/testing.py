@@ -49,8 +49,9 @@ class Outcome:
     """Its last line: what pytest, ruff or mypy itself says in sum."""
 
 
-_SIDE_BY_SIDE = ("--numprocesses=2",)
-"""Much of a test is waiting, for servers and for processes that import TensorFlow."""
+_SIDE_BY_SIDE = "--numprocesses=2"
+_MOSTLY_WAITING = "--numprocesses=3"
+"""On two cores: much of such a test is waiting, for servers and for processes that start."""
 _CODE = ("include", "plugins", "dags", "tests", "benchmarks")
 
 
@@ -62,10 +63,10 @@ def checks(keyword: str | None) -> tuple[Check, ...]:
         return Check(name, runtime, "pytest", (f"tests/{name}", *arguments, *chosen), slow)
 
     tests = (
-        pytest("unit", "ml", *_SIDE_BY_SIDE, "--dist=loadfile"),
+        pytest("unit", "ml", _SIDE_BY_SIDE, "--dist=loadfile"),
         pytest("dags", "airflow"),
         # What stays together and what comes first says tests/integration/conftest.py.
-        pytest("integration", "ml", *_SIDE_BY_SIDE, "--durations=30", slow=True),
+        pytest("integration", "ml", _MOSTLY_WAITING, "--durations=30", slow=True),
     )
     if keyword:
         return tests

@@ -12,4 +12,5 @@ def test_it_stays_or_falls_to_nothing_at_the_last_step_of_the_last_epoch() -> No
     assert rate_of(Training(learning_rate=0.5), steps=10) == 0.5
     falling = rate_of(Training(learning_rate=0.5, learning_rate_decay="cosine", epochs=2), steps=10)
     assert callable(falling)
+    assert callable(falling)
     assert [float(falling(step)) for step in (0, 10, 20)] == pytest.approx([0.5, 0.25, 0.0])
