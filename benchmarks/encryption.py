@@ -1,7 +1,7 @@
 """What encryption at rest costs: one file, committed and fetched, plain and encrypted.
 
-``python benchmarks/encryption.py [--megabytes 100] [--rounds 5]``, in the runtime ``ml`` with the
-testing overlay: a SeaweedFS of its own, in turns, so that what else the machine does meets both.
+``benchmarks/encryption [--megabytes 100] [--rounds 5]``: a SeaweedFS of its own, in turns, so that what
+else the machine does meets both.
 """
 
 from __future__ import annotations
@@ -10,12 +10,9 @@ import argparse
 import os
 import resource
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.integration.artifacts.drafts import draft
 from tests.integration.servers import S3, SeaweedServer, make_buckets
@@ -43,8 +40,8 @@ def measure(store_of: dict[str, ArtifactStore], folder: Path, rounds: int) -> No
             spent = one(store, folder, digest(f"{name}-{number}".encode())[:32])
             if number:
                 seconds[name].append(spent)
-    for name, spent in seconds.items():
-        commit, fetch = (statistics.median(part) for part in zip(*spent, strict=True))
+    for name, rows in seconds.items():
+        commit, fetch = (statistics.median(part) for part in zip(*rows, strict=True))
         print(f"{name:10} commit {commit:.2f} s  fetch {fetch:.2f} s  of {rounds} rounds")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"most memory of the process: {peak:.0f} MB")
