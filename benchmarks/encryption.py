@@ -1,7 +1,7 @@
 """What encryption at rest costs: one file, committed and fetched, plain and encrypted.
 
-``benchmarks/encryption [--megabytes 100] [--rounds 5]``: a SeaweedFS of its own, in turns, so that what
-else the machine does meets both.
+``benchmarks/encryption [--megabytes 100] [--rounds 5]``: a SeaweedFS of its own, in turns, so that
+what else the machine does meets both.
 """
 
 from __future__ import annotations
