@@ -132,7 +132,21 @@ class _Watch:
         if killed or settled:
             cause = min(killed or lost, key=lambda process: process.ended or now)
             self._read(0.0)
+            # Who waits for a stopped process fails before anyone calls that one stuck.
+            silent = None if killed else self._alive_but_silent()
+            if silent:
+                self._lose(*silent)
             self._lose(cause, how_it_ended(cause.popen.returncode))
+
+    def _alive_but_silent(self) -> tuple[_Process, str] | None:
+        stuck = self.dog.silent()
+        if stuck is None:
+            return None
+        process = self._of(stuck.role)
+        return (process, stuck.how) if process.popen.poll() is None else None
+
+    def _of(self, role: Role) -> _Process:
+        return next(process for process in self.processes if process.role == role)
 
     def _raise_foreseen(self, process: _Process) -> None:
         assert process.error is not None
@@ -145,8 +159,7 @@ class _Watch:
     def _refuse_stuck(self) -> None:
         stuck = self.dog.stuck()
         if stuck:
-            process = next(p for p in self.processes if p.role == stuck.role)
-            self._lose(process, stuck.how)
+            self._lose(self._of(stuck.role), stuck.how)
 
     def _lose(self, process: _Process, how: str) -> None:
         raise lost(self.job, process.role, self.dog.last(process.role), how, list(process.lines))

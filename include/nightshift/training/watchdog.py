@@ -96,6 +96,21 @@ class Watchdog:
             how = f"has been silent for {now - heard.at:.0f} s"
         return Stuck(role, heard.beat, f"{how} (limit {self._limit(heard):g} s)")
 
+    def silent(self) -> Stuck | None:
+        """The process not heard of for longest, where it should have been: to be asked when another
+        one failed, for the failure may be that this one no longer answers it."""
+        now = self._clock()
+        mute = {
+            role: heard
+            for role, heard in self._heard.items()
+            if heard.beat.phase in _WORKING and now - heard.at > SILENCE_SECONDS
+        }
+        if not mute:
+            return None
+        role = min(mute, key=lambda each: mute[each].at)
+        how = f"has been silent for {now - mute[role].at:.0f} s, and the others no longer wait"
+        return Stuck(role, mute[role].beat, how)
+
     def _limit(self, heard: _Heard) -> float:
         working = heard.beat.phase in _WORKING
         return self.timeout if working else max(self.timeout, STARTING_SECONDS)

@@ -96,3 +96,17 @@ def test_who_is_done_need_not_be_heard() -> None:
         clock.now = float(second)
         dog.hear(FIRST, beat(second))
     assert dog.stuck() is None
+
+
+def test_who_no_longer_answers_is_known_before_it_counts_as_stuck() -> None:
+    dog, clock = watchdog(FIRST, SECOND)
+    dog.hear(FIRST, beat(7))
+    dog.hear(SECOND, beat(7))
+    clock.now = 5.0
+    assert dog.silent() is None
+    clock.now = 17.0
+    dog.hear(FIRST, beat(7))
+    silent = dog.silent()
+    assert silent is not None and silent.role == SECOND
+    assert silent.how.startswith("has been silent for 17 s")
+    assert dog.stuck() is None
