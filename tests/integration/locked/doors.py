@@ -6,6 +6,7 @@ import http.server
 import json
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent import futures
 from contextlib import contextmanager
@@ -120,10 +121,14 @@ class Doors:
         names = [route.pipeline for route in self.routes]
         clusters = render_clusters(names, dict.fromkeys(Colour, self.upstream))
         write_atomically(self.layout.folder / CLUSTERS_FILE, clusters)
-        write_atomically(self.layout.folder / ROUTES_FILE, text)
-        wait_until(
-            lambda: version_of(text) in self.dump(), seconds=5, what="Envoy takes the routes"
-        )
+
+        def taken() -> bool:
+            # As the agent does: routes that Envoy saw before their clusters are refused.
+            write_atomically(self.layout.folder / ROUTES_FILE, text)
+            time.sleep(0.05)
+            return version_of(text) in self.dump()
+
+        wait_until(taken, seconds=10, what="Envoy takes the routes")
 
     def dump(self) -> str:
         """The routes as Envoy shows them to its administrator."""

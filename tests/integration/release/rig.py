@@ -78,7 +78,7 @@ class Machine:
         self.servers = {colour: self._server(colour) for colour in Colour}
         bootstrap = write_files(self.layout, self.layout.folder)
         envoy: list[str | Path] = [*self.inside, tool("envoy"), "-c", bootstrap]
-        options = ["--use-dynamic-base-id", "--concurrency", "2"]
+        options = ["--use-dynamic-base-id", "--concurrency", "2", "--log-level", "warning"]
         self.envoy = ServerProcess([*envoy, *options], folder / "envoy.log")
 
     def _server(self, colour: Colour) -> ServerProcess:

@@ -6,6 +6,7 @@ import http.server
 import itertools
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,10 +69,14 @@ class Edge:
         text = render_routes(routes)
         clusters = render_clusters([route.pipeline for route in routes], self.upstreams)
         write_atomically(self.folder / CLUSTERS_FILE, clusters)
-        write_atomically(self.folder / ROUTES_FILE, text)
-        wait_until(
-            lambda: json.loads(text)["version_info"] in self.dump(), seconds=5, what="routes"
-        )
+
+        def taken() -> bool:
+            # As the agent does: routes that Envoy saw before their clusters are refused.
+            write_atomically(self.folder / ROUTES_FILE, text)
+            time.sleep(0.05)
+            return json.loads(text)["version_info"] in self.dump()
+
+        wait_until(taken, seconds=10, what="routes")
 
     def dump(self) -> str:
         url = f"http://{self.layout.admin}/config_dump?resource=dynamic_route_configs"
