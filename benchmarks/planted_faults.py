@@ -283,16 +283,22 @@ def good(trial: Trial, count: int, first: int) -> None:
         print(f"- {message}")
 
 
-def main(good_releases: int, kinds: list[str]) -> None:
-    """Both tables."""
+@contextmanager
+def scratch_store() -> Iterator[tuple[Path, S3]]:
+    """A folder, and an empty object store that the environment names, while the block runs."""
     with (
         tempfile.TemporaryDirectory() as scratch,
         SeaweedServer(Path(scratch) / "seaweed").start() as seaweed,
     ):
-        folder = Path(scratch)
         s3 = S3(seaweed.ready(), "nightshift", "lake")
         make_buckets(seaweed.client_environment, "nightshift", "lake")
         os.environ.update(s3.environment)
+        yield Path(scratch), s3
+
+
+def main(good_releases: int, kinds: list[str]) -> None:
+    """Both tables."""
+    with scratch_store() as (folder, s3):
         machine = Machine(folder / "machine", "tests.integration.release.faulty_server")
         models = folder / "models"
         models.mkdir()

@@ -35,6 +35,7 @@ from tests.integration.night.conftest import PIPELINE, Stack, running_stack
 from tests.integration.release.rig import Machine, Rig
 from tests.integration.servers import ServerProcess, wait_until
 
+from nightshift.command.demo import FLIGHT
 from nightshift.errors import NightshiftError, RefusedError, UnavailableError
 from nightshift.release import requests
 from nightshift.release.event import Event
@@ -47,16 +48,6 @@ from nightshift.stack.environment import s3_environment
 from nightshift.storage.s3 import Bucket, artifact_bucket
 
 FIRST_NIGHT = date(2013, 9, 1)
-ROW: dict[str, Any] = {
-    "carrier": "WN",
-    "origin": "EWR",
-    "dest": "HOU",
-    "month": 9,
-    "weekday": 6,
-    "sched_dep_time": 1240,
-    "sched_arr_time": 1530,
-    "distance": 1411.0,
-}
 PATIENCE = 180.0
 """Longest wait for a killed process to be back."""
 AFTERMATH = 1.0
@@ -185,7 +176,7 @@ class Clients:
         began = time.time()
         try:
             answer = self.sessions[host].post(
-                f"/v1/models/{PIPELINE}:predict", json={"instances": [ROW]}
+                f"/v1/models/{PIPELINE}:predict", json={"instances": [FLIGHT]}
             )
             problem = "" if answer.status_code == 200 else f"{answer.status_code} {answer.text}"
         except httpx.HTTPError as error:
@@ -375,7 +366,7 @@ def main(minutes: float, seed: int) -> int:
             stack.green_night("2013-08-31")
             url = f"/v1/models/{PIPELINE}:predict"
             wait_until(
-                lambda: two.post(url, json={"instances": [ROW]}).status_code == 200,
+                lambda: two.post(url, json={"instances": [FLIGHT]}).status_code == 200,
                 seconds=60,
                 what="host two answers",
             )
@@ -387,7 +378,7 @@ def main(minutes: float, seed: int) -> int:
                 if victim.serves is None:
                     return True
                 try:
-                    asked = sessions[victim.serves].post(url, json={"instances": [ROW]})
+                    asked = sessions[victim.serves].post(url, json={"instances": [FLIGHT]})
                 except httpx.HTTPError:
                     return False
                 return asked.status_code == 200

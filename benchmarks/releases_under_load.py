@@ -4,15 +4,14 @@
 and signatures, all of it real. h2load (Debian: nghttp2-client) sends 120 REST and 120 gRPC requests
 a second. Three good versions go through shadow, two steps and baking; a fourth, whose memory grows
 with every request, is stopped by the release itself; then a person rolls back. gRPC's failures are
-HTTP 200: they are what Envoy counts as success less than h2load sent.
+HTTP 200: they are what Envoy counts as success less than h2load sent. Of other KINDs the first must
+be good: the roll-back needs a version to go back to.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,12 +21,11 @@ from pathlib import Path
 import httpx
 import numpy as np
 import tensorflow as tf
-from planted_faults import INPUTS, save
+from planted_faults import INPUTS, save, scratch_store
 from tensorflow_serving.apis import predict_pb2
 from tests.integration.locked.doors import KEYS
 from tests.integration.locked.host import LockedHost, locked_host
 from tests.integration.release.rig import PIPELINE
-from tests.integration.servers import S3, SeaweedServer, make_buckets
 
 from nightshift.definition.rollout import CanaryStep, Rollout, Shadowing
 from nightshift.release import requests
@@ -174,14 +172,7 @@ def grpc_successes(host: LockedHost) -> int:
 
 def main(seconds: int, kinds: Sequence[str]) -> None:
     """Load, change, report."""
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        SeaweedServer(Path(scratch) / "seaweed").start() as seaweed,
-    ):
-        folder = Path(scratch)
-        s3 = S3(seaweed.ready(), "nightshift", "lake")
-        make_buckets(seaweed.client_environment, "nightshift", "lake")
-        os.environ.update(s3.environment)
+    with scratch_store() as (folder, s3):
         models = folder / "models"
         save("good", models / "1")
         server = "tests.integration.release.faulty_server"

@@ -22,7 +22,7 @@ from nightshift.stack.settings import StackSettings, current_settings
 _PIPELINE = "flights"
 _NIGHTS = (date(2013, 8, 29), date(2013, 8, 30), date(2013, 8, 31))
 # Southwest 4720 of 1 September 2013, the day after the last night: it came 190 minutes late.
-_FLIGHT = {
+FLIGHT = {
     "carrier": "WN",
     "origin": "EWR",
     "dest": "HOU",
@@ -61,7 +61,7 @@ def demo() -> None:
 def _predict(settings: StackSettings) -> None:
     try:
         with serving_client(settings) as client:
-            answer = predict(client, _PIPELINE, _FLIGHT)
+            answer = predict(client, _PIPELINE, FLIGHT)
     except httpx.HTTPError as error:
         raise UnavailableError(f"Envoy does not answer ({type(error).__name__}).") from None
     if not answer.is_success:
