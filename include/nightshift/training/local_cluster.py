@@ -128,15 +128,20 @@ class _Watch:
         foreseen = [process for process in lost if process.error]
         if foreseen:
             self._raise_foreseen(foreseen[0])
-        settled = now - min(process.ended or now for process in lost) > _SETTLE_SECONDS
-        if killed or settled:
-            cause = min(killed or lost, key=lambda process: process.ended or now)
+        cause = min(killed or lost, key=lambda process: process.ended or now)
+        if killed or self._settled(since=cause.ended or now):
             self._read(0.0)
-            # Who waits for a stopped process fails before anyone calls that one stuck.
+            # TensorFlow gives a stopped peer up before anyone here calls that one stuck.
             silent = None if killed else self._alive_but_silent()
             if silent:
                 self._lose(*silent)
             self._lose(cause, how_it_ended(cause.popen.returncode))
+
+    def _settled(self, since: float) -> bool:
+        """Whether it is known how all others fare, some time after one process failed."""
+        alive = [process.role for process in self.processes if process.popen.poll() is None]
+        waited = time.monotonic() - since > _SETTLE_SECONDS
+        return waited and self.dog.accounted(alive, since)
 
     def _alive_but_silent(self) -> tuple[_Process, str] | None:
         stuck = self.dog.silent()

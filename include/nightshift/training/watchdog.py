@@ -96,6 +96,16 @@ class Watchdog:
             how = f"has been silent for {now - heard.at:.0f} s"
         return Stuck(role, heard.beat, f"{how} (limit {self._limit(heard):g} s)")
 
+    def accounted(self, roles: Iterable[Role], since: float) -> bool:
+        """Whether all of these are known to live or to be silent: each was heard of after a moment
+        of the clock, or should have been for :data:`SILENCE_SECONDS`."""
+        now = self._clock()
+        return all(
+            heard.at > since or now - heard.at > SILENCE_SECONDS
+            for heard in (self._heard[role] for role in roles)
+            if heard.beat.phase in _WORKING
+        )
+
     def silent(self) -> Stuck | None:
         """The process not heard of for longest, where it should have been: to be asked when another
         one failed, for the failure may be that this one no longer answers it."""

@@ -110,3 +110,24 @@ def test_who_no_longer_answers_is_known_before_it_counts_as_stuck() -> None:
     assert silent is not None and silent.role == SECOND
     assert silent.how.startswith("has been silent for 17 s")
     assert dog.stuck() is None
+
+
+def test_a_failure_is_judged_once_each_other_process_was_heard_or_is_silent() -> None:
+    dog, clock = watchdog(FIRST, SECOND)
+    dog.hear(SECOND, beat(7))
+    clock.now = 7.0  # the first one fails: has it, or has the other one?
+    assert not dog.accounted([SECOND], since=7.0)
+    clock.now = 10.0
+    assert not dog.accounted([SECOND], since=7.0)
+    clock.now = 10.1
+    assert dog.accounted([SECOND], since=7.0)
+    assert dog.silent() is not None
+
+
+def test_a_peer_that_lives_on_needs_no_wait() -> None:
+    dog, clock = watchdog(FIRST, SECOND)
+    dog.hear(SECOND, beat(7))
+    clock.now = 7.5
+    dog.hear(SECOND, beat(7))
+    assert dog.accounted([SECOND], since=7.0)
+    assert dog.accounted([], since=7.0)
