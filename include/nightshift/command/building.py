@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
@@ -47,7 +48,7 @@ def build(
 
 
 def ensure_runtimes(settings: StackSettings, names: tuple[str, ...] = RUNTIMES) -> None:
-    """Build those that are not current, side by side.
+    """Build those that are not current, side by side; the project's own byte code too.
 
     Raises:
         BuildError: One or more could not be built; the others are kept.
@@ -55,6 +56,8 @@ def ensure_runtimes(settings: StackSettings, names: tuple[str, ...] = RUNTIMES) 
     for base in {_OVERLAYS[name] for name in names if name in _OVERLAYS} - set(names):
         names = (base, *names)
     builds = [build_of(settings, name) for name in names]
+    # A step's process writes none, and would spend a second on it each time.
+    compileall.compile_dir(settings.project / "include/nightshift", quiet=2)
     stale = [build for build in builds if not build.is_current()]
     if not stale:
         return

@@ -147,7 +147,7 @@ class RuntimeBuild:
         target: list[str | Path] = ["--target", self.folder] if self.overlay else []
         command: list[str | Path] = [*self._uv, "pip", "install", "--quiet", "--require-hashes"]
         # Importing TensorFlow costs 11 s without byte code and 4 s with it.
-        compiled = [] if self.overlay else ["--compile-bytecode"]
+        compiled = ["--compile-bytecode"]
         self._run([*command, *compiled, "--python", self.python, *target, "-r", self.lock])
 
     def _run(self, command: Sequence[str | Path]) -> None:

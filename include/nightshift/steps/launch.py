@@ -91,6 +91,7 @@ class StepProcess:
             "PATH": f"{runtime_bin}:/usr/local/bin:/usr/bin:/bin",
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "PYTHONUNBUFFERED": "1",
+            # A model.py that is written anew within a second must not find its old byte code.
             "PYTHONDONTWRITEBYTECODE": "1",
             # tf_keras is what every distribution strategy can fit; TensorFlow reads this at import.
             "TF_USE_LEGACY_KERAS": "1",
