@@ -20,7 +20,6 @@ def release_dag(pipeline: str) -> DAG:
         schedule=[registered_asset(pipeline)],
         start_date=start_of(definition),
         catchup=False,
-        max_active_runs=1,
         default_args={**RETRIES, "owner": definition.owner},
         params={
             "version": Param(
@@ -45,14 +44,10 @@ def release_dag(pipeline: str) -> DAG:
     with dag:
         request = RequestReleaseOperator(task_id="request", pipeline=pipeline)
         watch = WatchReleaseOperator(
-            task_id="watch", pipeline=pipeline, release_id=request.release_id, until_question=True
+            task_id="watch", pipeline=pipeline, release_id=request.release_id
         )
         answer = AnswerReleaseOperator(
             task_id="answer", pipeline=pipeline, release_id=request.release_id
         )
-        # Skipped, as its question is, where nobody had to be asked.
-        finish = WatchReleaseOperator(
-            task_id="finish", pipeline=pipeline, release_id=request.release_id
-        )
-        request >> watch >> answer >> finish
+        request >> watch >> answer
     return dag

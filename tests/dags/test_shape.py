@@ -71,7 +71,7 @@ def test_a_release_is_started_by_the_registered_model() -> None:
     assert [asset.name for asset in release.timetable.asset_condition.objects] == [
         "flights_registered"
     ]
-    assert release.task_ids == ["request", "watch", "answer", "finish"]
+    assert release.task_ids == ["request", "watch", "answer"]
 
 
 def test_every_registered_version_gets_its_card(retrain: DAG) -> None:

@@ -57,7 +57,7 @@ def rollback(
     state = requests.rollback(bucket, pipeline, by=_who(), reason=reason, to_version=to_version)
     console.print(f"{pipeline}: from version {state.from_version} to {state.to_version} …")
     if state.release_id:
-        _wait_for_release(bucket, pipeline, state.release_id)
+        _wait_for_release(bucket, pipeline, state.release_id, state.patience_seconds)
     hosts = _wait_for_hosts(bucket, pipeline)
     console.print(
         f"{pipeline}: version {state.to_version} is live on {', '.join(hosts) or 'no host'}; "
@@ -296,8 +296,8 @@ def _held(record: ReleaseRecord, colour: Colour) -> str:
     return f"{candidate.version} ({record.weights.of(colour)} %)" if candidate else "-"
 
 
-def _wait_for_release(bucket: Bucket, pipeline: str, release_id: str) -> None:
-    deadline = time.monotonic() + _APPLY_SECONDS
+def _wait_for_release(bucket: Bucket, pipeline: str, release_id: str, patience: float) -> None:
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         state = requests.watch(bucket, pipeline, release_id)
         if state.ended and not state.succeeded:
@@ -306,7 +306,7 @@ def _wait_for_release(bucket: Bucket, pipeline: str, release_id: str) -> None:
             return
         time.sleep(0.5)
     raise UnavailableError(
-        f"{pipeline}: the release did not end within {_APPLY_SECONDS:g} s. Is the agent running? "
+        f"{pipeline}: the release did not end within {patience:g} s. Is the agent running? "
         "See './nightshift status'; the request stays in the log and is carried out later."
     )
 

@@ -27,7 +27,7 @@ from nightshift.storage.s3 import Bucket
 
 STEPS = ("snapshot", "statistics", "expectations", "train", "evaluate", "gate")
 TASKS = (*STEPS, "approve", "register", "card")
-RELEASE_TASKS = ("request", "watch", "answer", "finish")
+RELEASE_TASKS = ("request", "watch", "answer")
 _DAG_SECONDS = 90.0
 _RELEASE_STARTS_SECONDS = 60.0
 _POLL_SECONDS = 0.7

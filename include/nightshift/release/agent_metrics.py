@@ -107,11 +107,12 @@ def allowed_seconds(record: ReleaseRecord, now: datetime) -> float | None:
     if record.question is not None and record.asked_at is not None:
         return (record.asked_at - since).total_seconds() + asked.rollout.answer_seconds
     hosts = asked.timeout_seconds
-    if record.phase is Phase.VERIFIED and record.freeze is not None:
-        return max(0.0, (record.freeze.until - since).total_seconds()) + hosts
+    held = 0.0
+    if record.phase in (Phase.VERIFIED, Phase.SHADOW) and record.freeze is not None:
+        held = max(0.0, (record.freeze.until - since).total_seconds())
     if record.phase.is_judged:
-        return lasts(record, asked) + asked.rollout.patience_seconds + hosts
-    return hosts
+        return max(held, lasts(record, asked)) + asked.rollout.patience_seconds + hosts
+    return held + hosts
 
 
 def _agent(seen: Seen) -> Iterator[Metric]:

@@ -79,6 +79,8 @@ class Controller:
                 records[name] = self._advance(record, _observe(name, statuses, silent))
         else:
             self._hearing.forget()
+            for name, record in records.items():
+                records[name] = self._advance(record, Observation())
         return records
 
     def _advance(self, record: ReleaseRecord, observation: Observation) -> ReleaseRecord:

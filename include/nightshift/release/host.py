@@ -3,6 +3,10 @@
 The order keeps requests whole. A colour takes traffic only once this host has loaded and verified
 its version. A colour that still takes traffic is not told to hold anything else, whatever the
 record says, until its route has moved away.
+
+A host that was away for two releases has traffic on the very colour that must change: it goes by
+the way back on the other one. Where none can be had there, its version is changed under its route:
+better a moment without an answer on one host than answers of a version long left.
 """
 
 from __future__ import annotations
@@ -148,23 +152,38 @@ class Host:
             return dict(self._statuses)
 
     def _tell_slots(self, record: ReleaseRecord) -> None:
-        route = self._edge.route(record.pipeline)
         for colour in Colour:
-            slot = self._slot(record.pipeline, colour)
-            wanted = record.slot(colour)
-            if self._may_change(route, colour, slot.wanted, wanted):
-                slot.want(wanted)
+            self._slot(record.pipeline, colour).want(self._to_hold(record, colour))
 
-    def _may_change(
-        self,
-        route: PipelineRoute,
-        colour: Colour,
-        held: Candidate | None,
-        wanted: Candidate | None,
-    ) -> bool:
-        if held is None or colour not in route.colours:
-            return True
-        return wanted is not None and wanted.version == route.version(colour)
+    def _to_hold(self, record: ReleaseRecord, colour: Colour) -> Candidate | None:
+        """What a colour should hold now: while it takes traffic with another version, that one."""
+        wanted, routed = record.slot(colour), self._edge.route(record.pipeline).version(colour)
+        held = self._slot(record.pipeline, colour).wanted
+        if routed is None or (wanted and (wanted.version == routed or wanted == held)):
+            return wanted
+        # After the agent's restart the record alone knows what the version was.
+        asked = record.request.candidate if record.request else None
+        known = [c for c in (held, asked, *record.history) if c and c.version == routed]
+        if known and (colour not in record.colours or self._has_way_round(record, colour)):
+            return known[0]
+        if wanted:
+            _log.warning(
+                "%s: %s changes from version %s to %s under its route: nothing else here may "
+                "answer meanwhile",
+                *(record.pipeline, colour, routed, wanted.version),
+            )
+        return wanted
+
+    def _has_way_round(self, record: ReleaseRecord, colour: Colour) -> bool:
+        """Whether the other colour holds, or can yet hold, the way back of the live version."""
+        other, back = record.slot(colour.other), record.previous
+        state = self._slot(record.pipeline, colour.other).status.state
+        return (
+            other is not None
+            and back is not None
+            and other.version == back.version
+            and state is not SlotState.FAILED
+        )
 
     def _write_config(self, colour: Colour) -> None:
         served = {
@@ -184,7 +203,17 @@ class Host:
         wanted, current = PipelineRoute.wanted_by(record), self._edge.route(record.pipeline)
         if all(self._is_ready(record, current, colour) for colour in wanted.colours):
             return wanted
-        return current
+        return self._way_round(record, current) or current
+
+    def _way_round(self, record: ReleaseRecord, current: PipelineRoute) -> PipelineRoute | None:
+        """All traffic by the way back, while the colour that has it must change."""
+        for colour in set(current.colours) & set(record.colours):
+            wanted, back = record.slot(colour), record.slot(colour.other)
+            must_change = wanted and wanted.version != current.version(colour)
+            there = self._has_way_round(record, colour)
+            if must_change and back and there and self._is_ready(record, current, colour.other):
+                return PipelineRoute.all_to(record.pipeline, colour.other, back.version)
+        return None
 
     def _is_ready(self, record: ReleaseRecord, current: PipelineRoute, colour: Colour) -> bool:
         candidate = record.slot(colour)

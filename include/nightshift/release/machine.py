@@ -11,7 +11,7 @@ from nightshift.definition.rollout import Rollout
 from nightshift.errors import RefusedError, UnavailableError
 from nightshift.release.candidate import Candidate
 from nightshift.release.event import Change, EventKind
-from nightshift.release.record import Freeze, ReleaseRecord, Request
+from nightshift.release.record import About, Freeze, ReleaseRecord, Request
 from nightshift.release.undo import undo_promotion
 
 DEFAULT_TIMEOUT = 120.0
@@ -105,13 +105,14 @@ def roll_back(
     reason: str,
     to_version: int | None = None,
     from_version: int | None = None,
-    timeout_seconds: float = DEFAULT_TIMEOUT,
+    left: int | None = None,
 ) -> Change:
     """Leave the newest version for an earlier one, and never come back to it.
 
     While a canary takes part of the traffic it is the canary that is left, for the live version.
     Otherwise the live one is left: where the other colour still holds the version to go to, that
-    is a change of routes; where it does not, the version is staged and verified first.
+    is a change of routes; where it does not, the version is staged and verified first, with no
+    less time for it than the newest release had.
 
     Args:
         record: The pipeline's record.
@@ -119,18 +120,21 @@ def roll_back(
         reason: Why, for the log; the version left is rejected with it.
         to_version: An earlier live version; by default the newest that is not rejected.
         from_version: The version to leave, where the caller must be sure which.
-        timeout_seconds: Longest time for each phase, where it must be staged.
+        left: The version that this roll-back has already left by :func:`clear_the_way`: nothing
+            is held against the one that is live meanwhile.
 
     Raises:
         RefusedError: There is nothing to go back to, or ``to_version`` is not it, or
             ``from_version`` is not there to be left.
-        ReleaseUnderWayError: A release is being staged on the other colour; abort it first.
+        ReleaseUnderWayError: A release has the other colour; :func:`clear_the_way` first.
     """
-    left, live = record.newest, record.champion
-    if left and live and left != live:
-        asked_for = from_version in (None, left.version) and to_version in (None, live.version)
+    if left is not None:
+        return _go_on_back(record, by=by, reason=reason, to_version=to_version, left=left)
+    newest, live = record.newest, record.champion
+    if newest and live and newest != live:
+        asked_for = from_version in (None, newest.version) and to_version in (None, live.version)
         if asked_for:
-            return Change(kind=EventKind.ABORTED, reason=reason, reject=left.version)
+            return Change(kind=EventKind.ABORTED, reason=reason, reject=newest.version)
     _require_live(record, from_version)
     live, target = _way_back(record, to_version)
     if record.phase.under_way and not record.phase.is_live:
@@ -140,34 +144,82 @@ def roll_back(
         return Change(
             kind=EventKind.ROLLED_BACK, reason=reason, to=record.idle, reject=live.version
         )
-    if record.phase.is_live:
+    return _staged_way_back(record, target, by=by, reason=reason, leaves=live.version)
+
+
+def clear_the_way(record: ReleaseRecord, *, reason: str) -> Change | None:
+    """End what stands in the way of a roll-back: a version that clients met is rejected with it.
+
+    Returns:
+        None where nothing is under way.
+
+    Raises:
+        RefusedError: The release is of the first version there ever was.
+    """
+    if not record.phase.under_way:
+        return None
+    newest, live = record.newest, record.champion
+    if record.phase.is_live and live:
+        return undo_promotion(record, reason, reject=live.version)
+    met = newest.version if newest and newest != live else None
+    return Change(kind=EventKind.ABORTED, reason=reason, reject=met)
+
+
+def _go_on_back(
+    record: ReleaseRecord, *, by: str, reason: str, to_version: int | None, left: int
+) -> Change:
+    """The second half of a roll-back whose first half has changed the live version."""
+    if record.phase.under_way:
         raise _under_way(record)
+    _, target = _way_back(record, to_version)
+    return _staged_way_back(record, target, by=by, reason=reason, leaves=left)
+
+
+def _staged_way_back(
+    record: ReleaseRecord, target: Candidate, *, by: str, reason: str, leaves: int
+) -> Change:
+    limit = record.request.timeout_seconds if record.request else DEFAULT_TIMEOUT
     return _requested(
         record,
         target,
         by=by,
         reason=reason,
-        timeout_seconds=timeout_seconds,
-        rolls_back=live.version,
+        timeout_seconds=max(DEFAULT_TIMEOUT, limit),
+        rolls_back=leaves,
     )
 
 
-def answer(record: ReleaseRecord, *, go_on: bool, reason: str) -> Change:
+def answer(
+    record: ReleaseRecord,
+    *,
+    go_on: bool,
+    reason: str,
+    release_id: str | None = None,
+    about: About | None = None,
+) -> Change:
     """Answer the question that a release asks a person.
 
     Args:
         record: The pipeline's record.
         go_on: Yes; a no ends the release and rejects its version.
         reason: Why, for the log.
+        release_id: The release that asked, where the answer may come late.
+        about: What it asked, likewise.
 
     Raises:
-        RefusedError: Nothing is asked.
+        RefusedError: Nothing is asked, or something else.
     """
     asked = record.request
-    if record.question is None or asked is None or not record.phase.under_way:
+    is_it = asked is not None and release_id in (None, asked.id)
+    if record.question is None or asked is None or not record.phase.under_way or not is_it:
         raise RefusedError(
             f"{record.pipeline}: no release asks anything (the newest is {record.phase}); look at "
             "who answered, or why it ended, in the release log."
+        )
+    if about not in (None, record.question):
+        raise RefusedError(
+            f"{record.pipeline}: the answer is to the question of {about}, and release {asked.id} "
+            f"asks of {record.question} by now. Read that and answer it by itself."
         )
     if go_on:
         return Change(kind=EventKind.APPROVED, about=record.question, reason=reason)

@@ -122,6 +122,8 @@ def _judge(
         return _give_up(record, waiting) if _lacks_for_long(asked, observation) else None
     if _elapsed(record, now) < lasts(record, asked):
         return None
+    if record.question is None and record.is_held(now):
+        return None
     lacking = _lacking(record, asked, stretches)
     if lacking and About.QUIET not in record.approved:
         return _wait_for_requests(record, asked, lacking, now)
@@ -226,7 +228,7 @@ def _advance(record: ReleaseRecord, observation: Observation, now: datetime) -> 
     }.get(record.phase, _move_traffic)(record, asked, observation)
     if change.kind is EventKind.ASKED and record.question is not None:
         return _unanswered(record, asked, now)
-    if record.phase is Phase.VERIFIED and _is_frozen(record, now) and asked.rolls_back is None:
+    if record.is_held(now):
         return None
     return change.model_copy(
         update={"left_out": observation.left_out, "draining": observation.draining}
@@ -284,10 +286,6 @@ def _promote(record: ReleaseRecord, asked: Request, observation: Observation) ->
     return Change(kind=EventKind.PROMOTED, reason=reason, reject=asked.rolls_back)
 
 
-def _is_frozen(record: ReleaseRecord, now: datetime) -> bool:
-    return record.freeze is not None and now < record.freeze.until
-
-
 def _everywhere(observation: Observation) -> str:
     count = len(observation.listening)
     where = "on the host" if count == 1 else f"on all {count} hosts"
@@ -316,7 +314,7 @@ def _elapsed(record: ReleaseRecord, now: datetime) -> float:
 
 def _is_late(record: ReleaseRecord, now: datetime) -> bool:
     assert record.request is not None
-    if record.question is not None or (record.phase is Phase.VERIFIED and _is_frozen(record, now)):
+    if record.question is not None or record.is_held(now):
         # It waits for a person; a server may well be restarted meanwhile.
         return False
     return _elapsed(record, now) > record.request.timeout_seconds

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from nightshift.release.candidate import Candidate
 from nightshift.release.event import Change, EventKind
-from nightshift.release.record import HISTORY, Phase, ReleaseRecord, Weights
+from nightshift.release.record import HISTORY, Phase, ReleaseRecord, Weights, until
 
 _Fields = dict[str, object]
 
@@ -84,8 +84,14 @@ def _promoted(record: ReleaseRecord, change: Change) -> _Fields:
 
 
 def _ways_back(record: ReleaseRecord) -> tuple[Candidate, ...]:
-    """Versions that may be live again: many bad ones in a row must not push the good one out."""
-    return tuple(known for known in record.history if known.version not in record.rejected)
+    """The live version and those before it that may be live again.
+
+    Without the rejected ones: many bad ones in a row must not push the good one out. Without what
+    was left since the live version's turn, rejected or not: the way back never leads there.
+    """
+    live = record.champion
+    known = until(record.history, live.version) if live else ()
+    return tuple(version for version in known if version.version not in record.rejected)
 
 
 def _baked(record: ReleaseRecord, change: Change) -> _Fields:

@@ -142,7 +142,7 @@ class Request(BaseModel):
     timeout_seconds: float
     """Longest time for each phase that waits for hosts."""
     rolls_back: int | None = None
-    """The live version to leave for good once the candidate is live, if this is a way back."""
+    """The version that this is a way back from; rejected for good once the candidate is live."""
     rollout: Rollout = Rollout()
     """How it goes live."""
 
@@ -247,11 +247,17 @@ class ReleaseRecord(BaseModel):
         if live is None:
             return None
         barred = {*self.rejected, live.version}
-        earlier = reversed(_before(self.history, live.version))
+        earlier = reversed(until(self.history, live.version))
         return next((c for c in earlier if c.version not in barred), None)
 
+    def is_held(self, now: datetime) -> bool:
+        """Whether a freeze holds the release: one that has not moved traffic yet, no way back."""
+        waits = self.phase in (Phase.VERIFIED, Phase.SHADOW)
+        leaves = self.request is not None and self.request.rolls_back is not None
+        return self.freeze is not None and now < self.freeze.until and waits and not leaves
 
-def _before(history: tuple[Candidate, ...], version: int) -> tuple[Candidate, ...]:
-    """The part of a history before a version's newest turn."""
+
+def until(history: tuple[Candidate, ...], version: int) -> tuple[Candidate, ...]:
+    """The part of a history up to a version's newest turn; all of it where it had none."""
     turns = [index for index, known in enumerate(history) if known.version == version]
-    return history[: turns[-1]] if turns else history
+    return history[: turns[-1] + 1] if turns else history

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from itertools import pairwise
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,13 +11,17 @@ from nightshift.errors import RefusedError
 from nightshift.gates.decisions import admit
 from nightshift.release import machine
 from nightshift.release.candidate import Candidate
-from nightshift.release.event import Change, Event, EventKind
+from nightshift.release.event import Change, Event
 from nightshift.release.log import ReleaseLog
 from nightshift.release.record import About, Freeze, Phase, ReleaseRecord
 from nightshift.release.status import HostStatus, read_statuses
 from nightshift.storage.s3 import Bucket
 
 _RECENT = 50
+_PATIENCE = 300.0
+"""Seconds for routes to move on every host in service."""
+_WAITS = 4
+"""Phases of a staged roll-back that wait for hosts."""
 
 
 class ReleaseState(BaseModel):
@@ -50,6 +53,8 @@ class RollbackState(BaseModel):
     to_version: int
     release_id: str | None
     """Where the version had to be staged first: the release to :func:`watch`."""
+    patience_seconds: float
+    """After so long it is done, or has ended by itself, if any agent works."""
 
 
 def ask(
@@ -108,11 +113,36 @@ def ask(
     return event.record.request.id
 
 
-def answer(bucket: Bucket, pipeline: str, *, go_on: bool, by: str, reason: str) -> Event:
-    """Answer what a release asks a person (raises RefusedError where nothing is asked)."""
-    event = ReleaseLog(bucket, pipeline).change(
-        lambda record: machine.answer(record, go_on=go_on, reason=f"{by}: {reason}"), by=by
-    )
+def answer(
+    bucket: Bucket,
+    pipeline: str,
+    *,
+    go_on: bool,
+    by: str,
+    reason: str,
+    release_id: str | None = None,
+    about: About | None = None,
+) -> Event:
+    """Answer what a release asks a person.
+
+    Args:
+        bucket: Bucket of the release log.
+        pipeline: Name of the pipeline.
+        go_on: Yes; a no ends the release and rejects its version.
+        by: Who answers.
+        reason: Why.
+        release_id: The release that asked, where the answer may come late.
+        about: What it asked, likewise.
+
+    Raises:
+        RefusedError: Nothing is asked, or something else.
+    """
+    told = f"{by}: {reason}"
+
+    def decide(record: ReleaseRecord) -> Change:
+        return machine.answer(record, go_on=go_on, reason=told, release_id=release_id, about=about)
+
+    event = ReleaseLog(bucket, pipeline).change(decide, by=by)
     assert event is not None
     return event
 
@@ -157,7 +187,8 @@ def rollback(
 ) -> RollbackState:
     """Leave the newest version that has traffic for an earlier one.
 
-    A release that is being staged, and has no traffic yet, is aborted first.
+    What has the other colour meanwhile is ended first: a release that clients have not met yet is
+    aborted, a version that takes the traffic but is still watched is left at once and rejected.
 
     Args:
         bucket: Bucket of the release log.
@@ -173,26 +204,30 @@ def rollback(
         RefusedError: Nothing to go back to, or ``from_version`` is not live.
     """
     log = ReleaseLog(bucket, pipeline)
-    left: list[int] = []
-    if once and (done := _made_before(log, by)):
+    done = _made_before(log, by) if once else None
+    if done and to_version in (None, done.to_version):
         return done
+    left = done.from_version if done else None
 
     def decide(record: ReleaseRecord) -> Change:
-        change = machine.roll_back(
-            record, by=by, reason=reason, to_version=to_version, from_version=from_version
+        return machine.roll_back(
+            record,
+            by=by,
+            reason=reason,
+            to_version=to_version,
+            from_version=from_version,
+            left=left,
         )
-        assert record.newest is not None
-        left.append(record.newest.version)
-        return change
 
     while True:
         try:
             event = log.change(decide, by=by)
         except machine.ReleaseUnderWayError:
-            _abort_if_under_way(log, by, f"aborted for a roll-back: {reason}")
+            cleared = log.change(lambda r: machine.clear_the_way(r, reason=reason), by=by)
+            left = left or (cleared.change.reject if cleared else None)
             continue
         assert event is not None
-        return _rolled_back(event, left[-1])
+        return _rolled_back(event)
 
 
 def watch(bucket: Bucket, pipeline: str, release_id: str) -> ReleaseState:
@@ -268,36 +303,27 @@ def _supersede(log: ReleaseLog, candidate: Candidate, rollout: Rollout | None, b
     return log.change(decide, by=by) is not None
 
 
-def _abort_if_under_way(log: ReleaseLog, by: str, reason: str) -> None:
-    def decide(record: ReleaseRecord) -> Change | None:
-        return machine.abort(record, reason=reason) if record.phase.under_way else None
-
-    log.change(decide, by=by)
-
-
 def _made_before(log: ReleaseLog, by: str) -> RollbackState | None:
     """The roll-back that this asker made before, from the newest events."""
     last = log.last()
     if last is None:
         return None
-    events = list(log.events(max(1, last.number - _RECENT)))
-    for before, event in pairwise(events):
-        if event.by == by and event.kind is not EventKind.ASKED and before.record.newest:
-            left = before.record.newest
-            if event.change.reject == left.version or event.change.request:
-                return _rolled_back(event, left.version)
-    return None
+    events = log.events(max(1, last.number - _RECENT))
+    own = [e for e in events if e.by == by and (e.change.request or e.change.reject is not None)]
+    return _rolled_back(own[-1]) if own else None
 
 
-def _rolled_back(event: Event, left: int) -> RollbackState:
+def _rolled_back(event: Event) -> RollbackState:
     asked, champion = event.change.request, event.record.champion
+    left = asked.rolls_back if asked else event.change.reject
     target = asked.candidate if asked else champion
-    assert target is not None
+    assert target is not None and left is not None
     return RollbackState(
         number=event.number,
         from_version=left,
         to_version=target.version,
         release_id=asked.id if asked else None,
+        patience_seconds=_PATIENCE + (_WAITS * asked.timeout_seconds if asked else 0.0),
     )
 
 
@@ -336,6 +362,6 @@ def _phase(record: ReleaseRecord) -> str:
 
 def _held(record: ReleaseRecord) -> str:
     freeze = record.freeze
-    if freeze is None or record.phase is not Phase.VERIFIED or datetime.now(UTC) >= freeze.until:
+    if freeze is None or not record.is_held(datetime.now(UTC)):
         return ""
     return f" (held by {freeze.by} until {freeze.until:%Y-%m-%d %H:%M} UTC: {freeze.reason})"

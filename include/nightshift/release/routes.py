@@ -74,6 +74,11 @@ class PipelineRoute(BaseModel):
         }
         return route.model_copy(update=versions)
 
+    @classmethod
+    def all_to(cls, pipeline: str, colour: Colour, version: int) -> PipelineRoute:
+        """Everything to one colour."""
+        return cls(pipeline=pipeline, weights=Weights.all_to(colour), **{colour.value: version})
+
     @property
     def colours(self) -> tuple[Colour, ...]:
         """The colours that take traffic."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,9 @@ from nightshift.errors import NightshiftError, RefusedError
 from nightshift_airflow.hooks.storage import S3_CONNECTION, StorageHook
 from nightshift_airflow.links.artifacts import RELEASE_LINKS
 from nightshift_airflow.operators.failure import fail_task
+from nightshift_airflow.operators.release import conclude, release_state
 from nightshift_airflow.routes.addresses import release_page
+from nightshift_airflow.triggers.release import ReleaseTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
     from nightshift.release.requests import ReleaseState
 
 REASON = "reason"
+ASKED_XCOM = "asked"
 
 
 class AnswerReleaseOperator(ApprovalOperator):
-    """Bring a person's answer into the release log; skipped where the release asks nothing.
+    """Bring people's answers into the release log, until the release has ended.
 
-    The question holds no worker slot. Without an answer the release ends by itself, as
-    ``release.answer_seconds`` says; an answer by ``./nightshift answer`` counts as well.
+    Skipped where it has ended well without a question. A question holds no worker slot. Without an
+    answer the release ends by itself, as ``release.answer_seconds`` says; an answer by
+    ``./nightshift answer`` counts as well. What was agreed to is one question of one release: an
+    answer to a page that was left open says nothing about a later one.
 
     Args:
         pipeline: Name of the pipeline's folder.
@@ -54,52 +58,86 @@ class AnswerReleaseOperator(ApprovalOperator):
 
     def execute(self, context: Context) -> Any:
         """Ask, and wait without a worker."""
-        try:
-            state = self._state()
-        except NightshiftError as error:
-            fail_task(context, error)
-        if state.question is None:
-            raise AirflowSkipException("The release asks nothing.")
-        self.subject = f"{self.pipeline} version {state.version}: shall the release go on?"
+        state = self._state(context)
+        if state.ended and state.succeeded:
+            raise AirflowSkipException("The release has ended, and asks nothing.")
+        return self._go_on(context, state.model_dump(mode="json"))
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Called with an answer, or with nobody's."""
+        user = event.get("responded_by_user")
+        if event.get("timedout") or user is None:
+            self.log.warning("Nobody answered in time; the release ends by itself.")
+        else:
+            self._tell(context, event, str(user["name"]))
+        return self._wait(context)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> Any:
+        """Called once the release has ended, or asks something else."""
+        return self._go_on(context, event)
+
+    def _go_on(self, context: Context, state: dict[str, Any]) -> Any:
+        if state["ended"]:
+            return conclude(context, state)
+        if state["question"] is None or state["question"] in self._answered(context):
+            return self._wait(context)
+        self._pose(context, state)
+        return super().execute(context)
+
+    def _pose(self, context: Context, state: dict[str, Any]) -> None:
+        """What the page says, the field that it has, and how long it waits."""
+        self.subject = f"{self.pipeline} version {state['version']}: shall the release go on?"
         self.body = (
-            f"{state.message}\n\n[The release as it goes]({self.release_url})\n\n**Approve** lets "
-            "it go on. **Reject** ends it and refuses this version for good; the live version "
+            f"{state['message']}\n\n[The release as it goes]({self.release_url})\n\n**Approve** "
+            "lets it go on. **Reject** ends it and refuses this version for good; the live version "
             "goes on serving, as it does until you answer."
         )
         limit = load_pipeline(self.pipeline).release.answer_seconds
         self.response_timeout = timedelta(seconds=limit)
         reason = Param("", type="string", title="Reason", description="Why?", source="task")
         self.params = ParamsDict({REASON: reason})
-        return super().execute(context)
+        asked = [*self._answered(context), state["question"]]
+        context["ti"].xcom_push(key=ASKED_XCOM, value=asked)
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Called with the answer, or with nobody's."""
+    def _answered(self, context: Context) -> list[str]:
+        """What this task has asked, the newest question last: a release asks nothing twice."""
+        asked = context["ti"].xcom_pull(task_ids=self.task_id, key=ASKED_XCOM)
+        return [str(about) for about in asked or ()]
+
+    def _tell(self, context: Context, event: dict[str, Any], name: str) -> None:
         from nightshift.release import requests
+        from nightshift.release.record import About
 
-        user = event.get("responded_by_user")
-        if event.get("timedout") or user is None:
-            self.log.warning("Nobody answered in time; the release ends by itself.")
-            return None
         reason = str((event.get("params_input") or {}).get(REASON) or "").strip()
-        go_on = event["chosen_options"] == [self.APPROVE]
-        bucket = StorageHook(self.s3_conn_id).bucket()
         try:
             requests.answer(
-                bucket,
+                StorageHook(self.s3_conn_id).bucket(),
                 self.pipeline,
-                go_on=go_on,
-                by=str(user["name"]),
+                go_on=event["chosen_options"] == [self.APPROVE],
+                by=name,
                 reason=reason or "no reason given",
+                release_id=self.release_id,
+                about=About(self._answered(context)[-1]),
             )
         except RefusedError as error:
             self.log.warning("%s", error.message)
         except NightshiftError as error:
             fail_task(context, error)
-        return {"go_on": go_on, "by": str(user["name"]), "reason": reason}
 
-    def _state(self) -> ReleaseState:
-        from nightshift.release.requests import watch
+    def _wait(self, context: Context) -> Any:
+        """Until the release has ended, or asks something else."""
+        state = self._state(context)
+        if state.ended:
+            return conclude(context, state.model_dump(mode="json"))
+        self.log.info("Release %s: %s. Waiting.", self.release_id, state.message)
+        trigger = ReleaseTrigger(
+            self.pipeline, self.release_id, self.s3_conn_id, asked=self._answered(context)
+        )
+        self.defer(trigger=trigger, method_name="resume")
+        raise AssertionError("unreachable")
 
-        storage = StorageHook(self.s3_conn_id)
-        os.environ.update(storage.environment())
-        return watch(storage.bucket(), self.pipeline, self.release_id)
+    def _state(self, context: Context) -> ReleaseState:
+        try:
+            return release_state(self.s3_conn_id, self.pipeline, self.release_id)
+        except NightshiftError as error:
+            fail_task(context, error)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from nightshift.release.candidate import Candidate
     from nightshift.release.machine import ReleaseUnderWayError
+    from nightshift.release.requests import ReleaseState
 
 
 class RequestReleaseOperator(BaseOperator):
@@ -95,20 +96,20 @@ class RequestReleaseOperator(BaseOperator):
         self.log.info("%s Asking again when it has ended.", error.message)
         other = str(error.facts["release"])
         self.defer(
-            trigger=ReleaseTrigger(self.pipeline, other, self.s3_conn_id), method_name="resume"
+            trigger=ReleaseTrigger(self.pipeline, other, self.s3_conn_id, asked=None),
+            method_name="resume",
         )
         raise AssertionError("unreachable")
 
 
 class WatchReleaseOperator(BaseOperator):
-    """Wait for a release to end, without holding a worker; red where it was rolled back.
+    """Wait until a release ends or asks a person, without a worker; red where it was rolled back.
 
     A cleared task goes on watching: the release itself neither knows nor needs it.
 
     Args:
         pipeline: Name of the pipeline's folder.
         release_id: What :class:`RequestReleaseOperator` returned. (templated)
-        until_question: Whether a question to a person ends the wait too.
         s3_conn_id: The ``aws`` connection of the object store.
 
     Returns (XCom): ``{"phase": …, "version": number, "question": what is asked, or None}``.
@@ -119,53 +120,48 @@ class WatchReleaseOperator(BaseOperator):
     ui_color = "#ede7f6"
 
     def __init__(
-        self,
-        *,
-        pipeline: str,
-        release_id: str,
-        until_question: bool = False,
-        s3_conn_id: str = S3_CONNECTION,
-        **kwargs: Any,
+        self, *, pipeline: str, release_id: str, s3_conn_id: str = S3_CONNECTION, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
         self.release_id = release_id
-        self.until_question = until_question
         self.s3_conn_id = s3_conn_id
         self.release_url = release_page(pipeline)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look once; if the release is under way, hand over to the triggerer."""
-        from nightshift.release.requests import watch
-
-        environment = StorageHook(self.s3_conn_id).environment()
-        os.environ.update(environment)
-        state = watch(StorageHook(self.s3_conn_id).bucket(), self.pipeline, self.release_id)
-        if state.ended or (self.until_question and state.question):
-            return self._finish(context, state.model_dump(mode="json"))
-        self.log.info("Release %s: %s. Waiting.", self.release_id, state.message)
+        state = release_state(self.s3_conn_id, self.pipeline, self.release_id)
+        self.log.info("Release %s: %s", self.release_id, state.message)
+        if state.ended or state.question:
+            return conclude(context, state.model_dump(mode="json"))
         self.defer(
-            trigger=ReleaseTrigger(
-                self.pipeline,
-                self.release_id,
-                self.s3_conn_id,
-                until_question=self.until_question,
-            ),
+            trigger=ReleaseTrigger(self.pipeline, self.release_id, self.s3_conn_id),
             method_name="resume",
         )
         raise AssertionError("unreachable")
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Called with the ended release's state."""
-        return self._finish(context, event)
+        """Called with the state of a release that has ended, or asks."""
+        self.log.info("Release %s: %s", self.release_id, event["message"])
+        return conclude(context, event)
 
-    def _finish(self, context: Context, state: dict[str, Any]) -> dict[str, Any]:
-        self.log.info("Release %s: %s", self.release_id, state["message"])
-        if state["ended"] and not state["succeeded"]:
-            context["ti"].xcom_push(key=ERROR_XCOM, value=str(state["message"])[:4000])
-            raise AirflowFailException(str(state["message"]))
-        kept = ("phase", "version", "question", "message")
-        return {name: state[name] for name in kept}
+
+def release_state(s3_conn_id: str, pipeline: str, release_id: str) -> ReleaseState:
+    """How a release stands now."""
+    from nightshift.release.requests import watch
+
+    storage = StorageHook(s3_conn_id)
+    os.environ.update(storage.environment())
+    return watch(storage.bucket(), pipeline, release_id)
+
+
+def conclude(context: Context, state: dict[str, Any]) -> dict[str, Any]:
+    """What a watching task returns; red where the release ended without its version live."""
+    if state["ended"] and not state["succeeded"]:
+        context["ti"].xcom_push(key=ERROR_XCOM, value=str(state["message"])[:4000])
+        raise AirflowFailException(str(state["message"]))
+    kept = ("phase", "version", "question", "message")
+    return {name: state[name] for name in kept}
 
 
 def _why(candidate: Candidate) -> str:

@@ -21,8 +21,6 @@ from nightshift_airflow.triggers.rollback import RollbackTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-_LIMIT = timedelta(minutes=10)
-
 
 class RollbackOperator(BaseOperator):
     """Leave the newest version of the form's pipeline for an earlier one.
@@ -32,7 +30,8 @@ class RollbackOperator(BaseOperator):
     Args:
         s3_conn_id: The ``aws`` connection of the object store.
 
-    Returns (XCom): ``{"pipeline", "number", "from_version", "to_version", "release_id"}``.
+    Returns (XCom): ``{"pipeline", "number", "from_version", "to_version", "release_id",
+    "patience_seconds"}``.
     """
 
     ui_color = "#ffebee"
@@ -93,7 +92,7 @@ class AwaitRollbackOperator(BaseOperator):
                 self.asked["pipeline"], self.asked["release_id"], self.s3_conn_id
             ),
             method_name="resume",
-            timeout=_LIMIT,
+            timeout=timedelta(seconds=self.asked["patience_seconds"]),
         )
 
     def resume(self, context: Context, event: dict[str, Any]) -> list[str]:

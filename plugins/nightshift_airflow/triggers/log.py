@@ -54,13 +54,16 @@ class LogTrigger(BaseTrigger):
 
         from nightshift_airflow.hooks.storage import StorageHook
 
-        bucket = await sync_to_async(StorageHook(self.s3_conn_id).bucket)()
+        bucket = None
         while True:
+            bucket = bucket or await sync_to_async(StorageHook(self.s3_conn_id).bucket)()
+            found = None
             try:
                 found = await asyncio.to_thread(self.look, bucket)
             except UnavailableError as error:
                 self.log.warning("%s", error.message)
-                found = None
+                # Its connection may have new keys meanwhile.
+                bucket = None
             if found is not None:
                 yield TriggerEvent(found)
                 return

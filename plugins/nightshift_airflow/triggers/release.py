@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from nightshift_airflow.triggers.log import LogTrigger
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nightshift.storage.s3 import Bucket
 
 
@@ -18,7 +20,7 @@ class ReleaseTrigger(LogTrigger):
         release_id: The release.
         s3_conn_id: The ``aws`` connection of the object store.
         poll_seconds: Time between looks.
-        until_question: Whether a question ends the wait too.
+        asked: Questions that do not end the wait, for they were put before; None where none does.
     """
 
     release_id: str
@@ -29,15 +31,15 @@ class ReleaseTrigger(LogTrigger):
         release_id: str,
         s3_conn_id: str,
         poll_seconds: float = 1.0,
-        until_question: bool = False,
+        asked: Sequence[str] | None = (),
     ) -> None:
         super().__init__(pipeline, release_id, s3_conn_id, poll_seconds)
-        self.until_question = until_question
+        self.asked = asked
         self._shown = ""
 
     def arguments(self) -> dict[str, Any]:
         """What to make it with."""
-        return {**super().arguments(), "until_question": self.until_question}
+        return {**super().arguments(), "asked": None if self.asked is None else list(self.asked)}
 
     def look(self, bucket: Bucket) -> dict[str, Any] | None:
         """How the release stands, once it has ended or asks; each new message is logged."""
@@ -47,5 +49,6 @@ class ReleaseTrigger(LogTrigger):
         if state.message != self._shown:
             self._shown = state.message
             self.log.info("Release %s: %s", self.release_id, state.message)
-        tells = state.ended or (self.until_question and state.question)
+        asks = state.question and self.asked is not None and state.question not in self.asked
+        tells = state.ended or asks
         return state.model_dump(mode="json") if tells else None

@@ -13,12 +13,14 @@ from nightshift.definition.rollout import Rollout
 from nightshift.errors import RefusedError
 from nightshift.release import machine, progress, requests
 from nightshift.release.candidate import Candidate
+from nightshift.release.controller import Controller
 from nightshift.release.event import Change
+from nightshift.release.lease import Lease
 from nightshift.release.log import LostRaceError, ReleaseLog, fold, pipelines
 from nightshift.release.machine import ReleaseUnderWayError
-from nightshift.release.record import ReleaseRecord
+from nightshift.release.record import Colour, Phase, ReleaseRecord
 from tests.integration.judged import with_passed_gate
-from tests.integration.servers import S3
+from tests.integration.servers import S3, wait_until
 from tests.unit.release.builders import candidate, host, seen
 
 PIPELINE = "flights"
@@ -156,12 +158,57 @@ def test_a_repeated_rollback_that_names_what_it_leaves_is_refused_the_second_tim
 
 def live(s3: S3, *versions: int) -> ReleaseLog:
     """A log in which these versions went live one after the other, on one obedient host."""
-    log = ReleaseLog(s3.artifacts, PIPELINE)
     for version in versions:
-        requests.ask(s3.artifacts, PIPELINE, judged(s3, version), by="t", reason="r")
-        while change := progress.step(log.record(), seen(host(log.record())), datetime.now(UTC)):
-            log.append(log.record(), change, by="host")
-    return log
+        go_live(s3, version)
+    return ReleaseLog(s3.artifacts, PIPELINE)
+
+
+def go_live(s3: S3, version: int, rollout: Rollout | None = None) -> None:
+    requests.ask(s3.artifacts, PIPELINE, judged(s3, version), by="t", reason="r", rollout=rollout)
+    obey(ReleaseLog(s3.artifacts, PIPELINE))
+
+
+def obey(log: ReleaseLog) -> None:
+    """One host does all that is asked of it."""
+    while change := progress.step(log.record(), seen(host(log.record())), datetime.now(UTC)):
+        log.append(log.record(), change, by="host")
+
+
+def test_further_back_while_the_newest_is_watched_is_one_roll_back_asked_for_twice(s3: S3) -> None:
+    log = live(s3, 1, 2)
+    go_live(s3, 3, Rollout(bake_seconds=1000))
+    assert log.record().phase is Phase.BAKING
+    wanted = {"by": "one task", "reason": "bad", "to_version": 1, "once": True}
+    first = requests.rollback(s3.artifacts, PIPELINE, **wanted)
+    assert (first.from_version, first.to_version) == (3, 1) and first.release_id
+    assert requests.rollback(s3.artifacts, PIPELINE, **wanted) == first
+    obey(log)
+    record = log.record()
+    assert record.champion and record.champion.version == 1 and set(record.rejected) == {3}
+
+
+def test_a_roll_back_killed_half_way_is_finished_by_asking_again(s3: S3) -> None:
+    log = live(s3, 1, 2)
+    go_live(s3, 3, Rollout(bake_seconds=1000))
+    log.change(lambda record: machine.clear_the_way(record, reason="bad"), by="one task")
+    state = requests.rollback(
+        s3.artifacts, PIPELINE, by="one task", reason="bad", to_version=1, once=True
+    )
+    assert (state.from_version, state.to_version) == (3, 1)
+    assert set(log.record().rejected) == {3}
+
+
+def test_the_leader_gives_the_way_back_up_though_no_release_is_under_way(s3: S3) -> None:
+    live(s3, 1)
+    go_live(s3, 2, Rollout(keep_warm_seconds=0.2))
+    leader = Controller(s3.artifacts, "one", Lease(s3.artifacts, "one"))
+
+    def is_cold() -> bool:
+        records = leader.tick()
+        return records is not None and records[PIPELINE].slot(Colour.BLUE) is None
+
+    wait_until(is_cold, seconds=10, what="version 1 is given up")
+    assert requests.record(s3.artifacts, PIPELINE).blue is None
 
 
 SUPERSEDES = Rollout(when_under_way="supersede")

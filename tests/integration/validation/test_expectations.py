@@ -102,7 +102,9 @@ def test_the_real_night_passes_and_its_data_docs_load_nothing(flights: FlightsLa
 
 
 @pytest.mark.parametrize("name", SPOILED)
-def test_a_spoiled_day_stops_the_night(flights: FlightsLake, name: str) -> None:
+def test_a_spoiled_day_stops_the_night(
+    flights: FlightsLake, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with snapshot_of(flights, *SPOILED[name]) as snapshot:
         assert snapshot.artifact, snapshot.error
         error = error_of(expectations_of(flights, snapshot))
@@ -113,6 +115,7 @@ def test_a_spoiled_day_stops_the_night(flights: FlightsLake, name: str) -> None:
     assert "trigger the night again with force" in error.message
     assert error.report is not None
     assert "broken rules" in pages(flights, error.report)["index.html"]
+    assert "Traceback" not in caplog.text
 
 
 def test_a_broken_rule_of_severity_warning_does_not_stop_the_night(flights: FlightsLake) -> None:

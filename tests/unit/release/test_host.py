@@ -201,6 +201,39 @@ def test_a_colour_with_traffic_keeps_its_version_until_the_route_has_moved(one: 
     )
 
 
+def test_a_host_that_missed_two_releases_goes_by_the_way_back(one: OneHost) -> None:
+    """Its live colour is the one that must change: the other one answers meanwhile."""
+    serving_version_1(one)
+    one.place(Colour.GREEN, 2)
+    one.host.learn(released(1, 2, 3))
+    one.stays(lambda: one.serving[Colour.BLUE].named == {1} and one.routed() == (Colour.BLUE, 1))
+    # The route's colour is named by its server's configuration, before a restart and after.
+    one.host = one.start()
+    one.stays(lambda: one.serving[Colour.BLUE].named == {1} and one.routed() == (Colour.BLUE, 1))
+    one.serving[Colour.GREEN].may_load = {2}
+    one.settles(lambda: one.routed() == (Colour.GREEN, 2), "it answers by the way back")
+    assert not one.host.statuses()[PIPELINE].route.follows(released(1, 2, 3))
+    one.place(Colour.BLUE, 3)
+    one.settles(lambda: one.routed() == (Colour.BLUE, 3), "version 3 is routed to")
+
+
+def test_without_a_way_back_the_version_changes_under_its_route(one: OneHost) -> None:
+    """The other colour holds a version that was rejected: it must never answer."""
+    record = promoted(released(1, 2, 3), 4)
+    record = follow(record, machine.roll_back(record, by="t", reason="wrong"))
+    serving_version_1(one)
+    one.place(Colour.BLUE, 3)
+    one.place(Colour.GREEN, 4)
+    one.serving[Colour.GREEN].may_load = {4}
+    one.host.learn(record)
+
+    def looks() -> bool:
+        assert one.routed() in {(Colour.BLUE, 1), (Colour.BLUE, 3)}
+        return one.routed() == (Colour.BLUE, 3)
+
+    one.settles(looks, "version 3 is routed to")
+
+
 def test_the_way_back_stays_loaded_after_a_release(one: OneHost) -> None:
     serving_version_1(one)
     one.place(Colour.GREEN, 2)

@@ -31,6 +31,16 @@ def later(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
+def promoted(record: ReleaseRecord, version: int) -> ReleaseRecord:
+    """The record in which a version has just become live."""
+    record = asked(record, version)
+    while record.phase is not Phase.PROMOTED:
+        change = progress.step(record, seen(host(record)), START)
+        assert change is not None
+        record = follow(record, change)
+    return record
+
+
 def test_first_release_goes_to_blue_and_takes_all_traffic() -> None:
     record = released(1)
     assert (record.phase, record.live) == (Phase.FINISHED, Colour.BLUE)
@@ -240,6 +250,40 @@ def test_rolling_back_further_stages_and_verifies_the_old_version_first() -> Non
 def test_rolling_back_during_a_staging_must_abort_it_first() -> None:
     with pytest.raises(ReleaseUnderWayError):
         machine.roll_back(asked(released(1, 2), 3), by="t", reason="wrong")
+
+
+def test_after_a_version_was_left_unrejected_the_way_back_skips_it_all_the_same() -> None:
+    record = promoted(released(1), 2)
+    record = follow(record, machine.abort(record, reason="a host is late"))
+    assert record.champion == candidate(1) and not record.rejected
+    record = stepped(asked(record, 3))
+    assert record.previous == candidate(1) == record.slot(record.idle)
+    change = machine.roll_back(record, by="t", reason="wrong")
+    assert change.kind is EventKind.ROLLED_BACK
+
+
+def test_further_back_than_a_version_that_is_still_watched() -> None:
+    """It is left at once and rejected; the one between is passed over, and not rejected."""
+    record = promoted(released(1, 2), 3)
+    with pytest.raises(ReleaseUnderWayError):
+        machine.roll_back(record, by="t", reason="wrong", to_version=1)
+    cleared = machine.clear_the_way(record, reason="wrong")
+    assert cleared is not None
+    record = follow(record, cleared)
+    assert record.champion == candidate(2) and set(record.rejected) == {3}
+    change = machine.roll_back(record, by="t", reason="wrong", to_version=1, left=cleared.reject)
+    record = stepped(follow(record, change))
+    assert record.champion == candidate(1) and set(record.rejected) == {3}
+
+
+def test_a_staged_roll_back_has_as_long_as_the_releases_had() -> None:
+    record = released(1, 2)
+    change = machine.request(record, candidate(3), by="t", reason="r", timeout_seconds=900)
+    record = stepped(follow(record, change))
+    for _ in range(2):
+        change = machine.roll_back(record, by="t", reason="wrong", to_version=1)
+        assert change.request is not None and change.request.timeout_seconds == 900
+        record = follow(follow(record, change), machine.abort(follow(record, change), reason="r"))
 
 
 def test_rolling_back_without_an_earlier_version_is_refused() -> None:

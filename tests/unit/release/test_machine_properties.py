@@ -104,8 +104,11 @@ class Releases(RuleBasedStateMachine):
                 assert before.phase is Phase.CANARY and before.step == len(steps) - 1
             if after.request.rollout.approve == "before_promotion":
                 assert About.PROMOTION in after.approved
-        if before.phase is Phase.VERIFIED and after.phase in {Phase.SHADOW, Phase.CANARY}:
-            assert not before.freeze or before.freeze.until <= self.now
+        asked = after.request
+        if asked and asked.rolls_back is None and before.phase.under_way:
+            moves = after.weights.of(asked.colour) > 0 == before.weights.of(asked.colour)
+            frozen = before.freeze is not None and before.freeze.until > self.now
+            assert not (moves and frozen), "traffic moved in a freeze"
 
     @initialize(live=st.integers(0, 2))
     def some_versions_went_live(self, live: int) -> None:
@@ -243,11 +246,30 @@ class Releases(RuleBasedStateMachine):
     @precondition(lambda self: self.record.live is not None)
     @rule(to=st.none() | st.integers(1, 5))
     def roll_back(self, to: int | None) -> None:
+        newest, passed_over, left = self.record.newest, self.record.champion, None
         with suppress(NightshiftError):
-            change = machine.roll_back(self.record, by="t", reason="bad", to_version=to)
-            if change.reject is not None:
-                self.left.add(change.reject)
-            assert self.write(change, self.record.number + 1)
+            try:
+                change = machine.roll_back(self.record, by="t", reason="bad", to_version=to)
+            except machine.ReleaseUnderWayError:
+                cleared = machine.clear_the_way(self.record, reason="bad")
+                assert cleared is not None
+                self.leave(cleared)
+                left = cleared.reject
+                change = machine.roll_back(
+                    self.record, by="t", reason="bad", to_version=to, left=left
+                )
+            self.leave(change)
+            assert newest is not None
+            asked = change.request
+            if left is not None and asked is not None:
+                assert asked.rolls_back == left == newest.version
+            elif asked is not None:
+                assert passed_over is not None and asked.rolls_back == passed_over.version
+
+    def leave(self, change: Change) -> None:
+        if change.reject is not None:
+            self.left.add(change.reject)
+        assert self.write(change, self.record.number + 1)
 
     @rule()
     def abort(self) -> None:
@@ -272,6 +294,12 @@ class Releases(RuleBasedStateMachine):
     def the_way_back_of_a_release_under_way_is_held(self) -> None:
         if self.record.phase.is_live and self.way_back is not None:
             assert self.record.slot(self.record.idle) == self.way_back
+
+    @invariant()
+    def a_roll_back_goes_to_the_way_back(self) -> None:
+        back = self.way_back
+        if self.record.phase.is_live and back and back.version not in self.record.rejected:
+            assert self.record.previous == back
 
     @invariant()
     def what_was_rejected_is_never_live_and_never_forgotten(self) -> None:

@@ -189,6 +189,26 @@ def test_a_person_is_asked_before_promotion_where_that_is_declared() -> None:
     assert until(record, Phase.FINISHED, 4).champion == candidate(2)
 
 
+def test_an_answer_counts_for_the_question_it_was_given_to_alone() -> None:
+    rollout = ONE_STEP.model_copy(update={"approve": "before_promotion"})
+    record = canary(rollout)
+    quiet = step(record, 700, report(record))
+    assert quiet is not None
+    record = follow(record, quiet)
+    assert record.request is not None
+    mine = {"release_id": record.request.id, "about": About.QUIET}
+    yes = machine.answer(record, go_on=True, reason="r", **mine)
+    record = follow(record, yes)
+    promotion = step(record, 701, report(record))
+    assert promotion is not None and promotion.about is About.PROMOTION
+    record = follow(record, promotion)
+    for go_on in (True, False):
+        with pytest.raises(RefusedError, match="asks of promotion by now"):
+            machine.answer(record, go_on=go_on, reason="late", **mine)
+    with pytest.raises(RefusedError, match="no release asks"):
+        machine.answer(record, go_on=True, reason="late", release_id="00000001")
+
+
 def test_nothing_asked_nothing_answered() -> None:
     with pytest.raises(RefusedError, match="no release asks"):
         machine.answer(canary(), go_on=True, reason="?")
@@ -216,6 +236,19 @@ def test_a_freeze_holds_what_has_moved_no_traffic_and_nothing_else() -> None:
     moving = canary()
     moving = follow(moving, machine.freeze(moving, freeze))
     assert step(moving, 70, report(moving, new=Counts(requests=100))) is not None
+
+
+def test_a_freeze_holds_a_shadow_and_asks_nobody_meanwhile() -> None:
+    rollout = Rollout(shadow=Shadowing(seconds=10, min_pairs=50), patience_seconds=5)
+    record = until(asked(released(1), 2, rollout), Phase.SHADOW)
+    freeze = Freeze(until=at(100), by="t", reason="holidays")
+    record = follow(record, machine.freeze(record, freeze))
+    assert step(record, 50, report(record, pairs=50)) is None
+    assert step(record, 50, report(record)) is None
+    change = step(record, 101, report(record, pairs=50))
+    assert change is not None and change.kind is EventKind.PROMOTED
+    change = step(record, 101, report(record))
+    assert change is not None and change.about is About.QUIET
 
 
 def test_a_server_restarted_during_a_freeze_does_not_end_the_release() -> None:
