@@ -25,6 +25,8 @@ ARTIFACT_BUCKET = "nightshift"
 LAKE_BUCKET = "lake"
 MLFLOW_BUCKET = "mlflow"
 BUCKETS = (ARTIFACT_BUCKET, LAKE_BUCKET, MLFLOW_BUCKET)
+S3_ROLES = (Role.STEP, Role.AIRFLOW, Role.AGENT, Role.COMMAND, Role.MLFLOW)
+"""Who is here; nothing of the stack deletes records, so nobody has the keys to."""
 HOST = "local"
 """Name of the stack's one serving host."""
 REGION = "us-east-1"
@@ -66,7 +68,7 @@ def s3_keys(settings: StackSettings, role: Role) -> Keys:
 def s3_identities(settings: StackSettings) -> str:
     """Everybody whom the object store knows."""
     owner = Keys(settings.passwords.s3_access_key, settings.passwords.s3_secret_key)
-    roles = {role: [s3_keys(settings, role)] for role in Role}
+    roles = {role: [s3_keys(settings, role)] for role in S3_ROLES}
     return identities_file(owner, roles, Buckets(*BUCKETS), host=HOST)
 
 

@@ -37,7 +37,6 @@ class Passwords:
     s3_agent_secret: str = field(default_factory=_password, repr=False)
     s3_command_secret: str = field(default_factory=_password, repr=False)
     s3_mlflow_secret: str = field(default_factory=_password, repr=False)
-    s3_retention_secret: str = field(default_factory=_password, repr=False)
     supervisor: str = field(default_factory=_password, repr=False)
     agent_token: str = field(default_factory=_password, repr=False)
     """What a local rollback at the serving agent must present."""

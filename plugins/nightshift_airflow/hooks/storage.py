@@ -12,6 +12,7 @@ from nightshift.storage.s3 import Bucket, artifact_bucket
 S3_CONNECTION = "nightshift_s3"
 STEPS = "_steps"
 """Added to a connection's name: the connection whose keys steps get, where there is one."""
+_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 class StorageHook(BaseHook):
@@ -60,7 +61,8 @@ class StorageHook(BaseHook):
             self.get_connection(own.conn_id)
         except AirflowNotFoundException:
             return self.environment()
-        return own.environment()
+        # What its connection does not say must not be inherited from this process.
+        return {**dict.fromkeys(_CREDENTIALS, ""), **own.environment()}
 
     def bucket(self) -> Bucket:
         """The artifact bucket, with this connection's credentials in this process."""
