@@ -135,7 +135,7 @@ def victims(stack: Stack, second: Rig) -> list[Victim]:
     machine = second.machine
     return [
         of_stack(stack, "agent", "nightshift.release.agent"),
-        of_stack(stack, "Envoy", "_bin/envoy", serves=0),
+        of_stack(stack, "Envoy", "bin/envoy", "--config-path", serves=0),
         of_stack(stack, "model server blue", "nightshift.serving.server", blue, serves=0),
         of_stack(stack, "model server green", "nightshift.serving.server", green, serves=0),
         of_stack(stack, "SeaweedFS", "weed", "mini"),

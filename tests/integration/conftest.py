@@ -13,8 +13,8 @@ from tests.integration.servers import S3, SeaweedServer, drop_buckets, make_buck
 
 _number = itertools.count(1)
 
-_ONE_PROCESS = ("night", "release", "serving")
-"""Folders whose tests share servers for the whole session; of all others a file stays together."""
+_ONE_PROCESS = ("night", "release", "serving", "employment")
+"""Folders whose tests share what is dear to make; of all others a file stays together."""
 _LONG = ("night", "release", "training", "serving", "locked")
 """What takes longest, longest first: whatever is left for the end keeps one process alone."""
 _SECONDS_OF_A_NIGHT = 1200

@@ -63,7 +63,7 @@ def checks(keyword: str | None) -> tuple[Check, ...]:
 
     tests = (
         pytest("unit", "ml", _SIDE_BY_SIDE, "--dist=loadfile"),
-        pytest("dags", "airflow"),
+        pytest("dags", "airflow", _SIDE_BY_SIDE),
         # What stays together and what comes first says tests/integration/conftest.py.
         pytest("integration", "ml", _SIDE_BY_SIDE, "--durations=30", slow=True),
     )

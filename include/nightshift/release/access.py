@@ -33,6 +33,7 @@ from typing import Any
 
 from nightshift.release import asked_model
 from nightshift.release.clients import Client, Clients
+from nightshift.release.expression import where
 
 KEY_HEADER = "x-api-key"
 CLIENT_HEADER = "x-nightshift-client"
@@ -152,19 +153,21 @@ def filters(access: ListenerAccess) -> list[dict[str, Any]]:
 
 
 def manager_options(access: ListenerAccess) -> dict[str, Any]:
-    """What to add to the HTTP connection manager: names of clients, words and lines of refusals."""
+    """What to add to the HTTP connection manager: names of clients, and a line for each refusal."""
     options: dict[str, Any] = {}
     if access.clients:
         options["early_header_mutation_extensions"] = [_names_from_certificates()]
     if access.clients or access.max_request_bytes is not None:
-        words = {
-            429: "too many requests of this client; wait a second",
-            413: f"the request is larger than {access.max_request_bytes} bytes",
-        }
-        mappers = [make(s, text) for s, text in words.items() for make in (_grpc_words, _words)]
-        options["local_reply_config"] = {"mappers": mappers}
         options["access_log"] = [_log_line(_is_refused(), _REQUEST_LINE)]
     return options
+
+
+def words(access: ListenerAccess) -> list[dict[str, Any]]:
+    """What is said to whoever is refused, as mappers of Envoy's own answers."""
+    said = {429: "too many requests of this client; wait a second"}
+    if access.max_request_bytes is not None:
+        said[413] = f"the request is larger than {access.max_request_bytes} bytes"
+    return [make(status, text) for status, text in said.items() for make in (_grpc_words, _words)]
 
 
 def listener_options(access: ListenerAccess) -> dict[str, Any]:
@@ -369,16 +372,7 @@ _CONNECTION_LINE = {
     "certificate": "%DOWNSTREAM_PEER_SUBJECT%",
     "from": "%DOWNSTREAM_REMOTE_ADDRESS%",
 }
-_HANDSHAKE_FAILED = {
-    "extension_filter": {
-        "name": "handshake_failed",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3"
-            ".ExpressionFilter",
-            "expression": "connection.transport_failure_reason != ''",
-        },
-    }
-}
+_HANDSHAKE_FAILED = where("connection.transport_failure_reason != ''")
 
 
 def _log_line(chosen: dict[str, Any], line: dict[str, str]) -> dict[str, Any]:

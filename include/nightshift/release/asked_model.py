@@ -18,6 +18,8 @@ from typing import Any
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pb2 import FileDescriptorSet as DescriptorSet
 
+from nightshift.release.expression import where
+
 METHODS = {
     "PredictionService": ("Predict", "Classify", "Regress", "GetModelMetadata"),
     "ModelService": ("GetModelStatus",),
@@ -65,6 +67,24 @@ def only(model: str) -> dict[str, Any]:
     rules = {"action": "ALLOW", "policies": {"asks its own model": policy}}
     held = {"@type": f"{_FILTERS}.rbac.v3.RBACPerRoute", "rbac": {"rules": rules}}
     return {"typed_per_filter_config": {_HELD: held}}
+
+
+def words() -> dict[str, Any]:
+    """What is said to whoever asks for another model, as a mapper of Envoy's own answers."""
+    # Only by us, and only after the name was read: all others are told something else.
+    read = {"filter": READ, "path": [{"key": NAME}], "value": {"present_match": True}}
+    filters = [
+        where("response.code_details.startsWith('rbac_access_denied')"),
+        {"metadata_filter": {"matcher": read, "match_if_key_not_found": False}},
+    ]
+    text = (
+        f"the request names the model %DYNAMIC_METADATA({READ}:{NAME})% and was sent to "
+        f"%ROUTE_NAME%: set {NAME} to %ROUTE_NAME%, or send it to the other one"
+    )
+    return {
+        "filter": {"and_filter": {"filters": filters}},
+        "body_format_override": {"text_format_source": {"inline_string": text}},
+    }
 
 
 def _descriptors() -> bytes:

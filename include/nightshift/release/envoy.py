@@ -92,6 +92,7 @@ def _listener(name: str, address: Address, layout: EnvoyLayout) -> dict[str, Any
         "merge_slashes": True,
         "rds": {"route_config_name": ROUTES_NAME, "config_source": _watched(folder, ROUTES_FILE)},
         **edge_access.manager_options(access),
+        "local_reply_config": {"mappers": [asked_model.words(), *edge_access.words(access)]},
         "http_filters": [
             _health_check(),
             *edge_access.filters(access),

@@ -100,6 +100,14 @@ def test_a_request_asks_the_model_of_its_own_pipeline_alone(doors: Doors, body: 
     assert code in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT)
 
 
+def test_a_request_for_another_model_is_told_both_names(doors: Doors) -> None:
+    assert refused(doors, KEYS["shop"], "flights", body=asking("boats")) == (
+        grpc.StatusCode.PERMISSION_DENIED,
+        'the request names the model ["boats"] and was sent to flights: set model_spec.name to '
+        "flights, or send it to the other one",
+    )
+
+
 def test_nobody_may_change_what_the_servers_serve(doors: Doors) -> None:
     code, _ = refused(doors, KEYS["shop"], method=RELOAD)
     assert code is grpc.StatusCode.PERMISSION_DENIED

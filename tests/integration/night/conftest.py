@@ -61,7 +61,7 @@ class Stack:
         deadline = time.monotonic() + seconds
         while not run.state.ended:
             assert time.monotonic() < deadline, [str(t) for t in self.api.tasks(run)]
-            time.sleep(0.3)
+            time.sleep(1)
             run = self.api.run(run.dag_id, run.run_id)
         return run
 
@@ -70,7 +70,7 @@ class Stack:
         deadline = time.monotonic() + seconds
         while not (started := self.api.runs_started_by(run, f"release_{PIPELINE}")):
             assert time.monotonic() < deadline, "the night started no release"
-            time.sleep(0.3)
+            time.sleep(1)
         return self.finish(started[0], seconds)
 
     def green_night(self, night: str) -> DagRun:

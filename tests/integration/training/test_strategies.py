@@ -128,10 +128,10 @@ def workers_of(request: StepRequest) -> dict[str, psutil.Process]:
 
 def test_a_dead_worker_ends_the_job_and_the_retry_goes_on_where_it_was(trained: Trained) -> None:
     night = trained.night
-    how = definition(night, strategy="multi_worker", workers=2, epochs=25, seed=5)
+    how = definition(night, strategy="multi_worker", workers=2, epochs=15, seed=5)
     request = night.request("train", {"snapshot": trained.snapshot}, how)
     attempt = Attempt.of(request)
-    attempt.wait_for("epoch 3/25")
+    attempt.wait_for("epoch 3/15")
     processes = workers_of(request)
     processes["worker-1"].send_signal(signal.SIGKILL)
     error = attempt.ended().error
@@ -147,9 +147,9 @@ def test_a_dead_worker_ends_the_job_and_the_retry_goes_on_where_it_was(trained: 
 
     retry = night.run("train", {"snapshot": trained.snapshot}, how)
     assert f"[worker-0] Resumed after epoch {done}, step 0" in night.lines
-    trained_again = [line for line in night.lines if re.search(r"epoch \d+/25 ", line)]
-    assert len(trained_again) == 25 - done
-    undisturbed = train(trained, epochs=25, seed=5)
+    trained_again = [line for line in night.lines if re.search(r"epoch \d+/15 ", line)]
+    assert len(trained_again) == 15 - done
+    undisturbed = train(trained, epochs=15, seed=5)
     assert losses(retry) == pytest.approx(losses(undisturbed), rel=1e-4)
 
 
@@ -187,14 +187,14 @@ def test_the_end_of_the_step_ends_every_process_of_its_job(trained: Trained) -> 
 
 def test_one_process_resumes_too(trained: Trained) -> None:
     night = trained.night
-    how = definition(night, epochs=60, seed=7)
+    how = definition(night, epochs=30, seed=7)
     request = night.request("train", {"snapshot": trained.snapshot}, how)
     attempt = Attempt.of(request)
-    attempt.wait_for("epoch 5/60")
+    attempt.wait_for("epoch 5/30")
     attempt.process.kill(grace=0.0)
     attempt.ended()
     retry = night.run("train", {"snapshot": trained.snapshot}, how)
-    first = next(line for line in night.lines if re.match(r"epoch \d+/60", line))
-    assert first.split()[1] not in ("1/60", "2/60", "3/60")
+    first = next(line for line in night.lines if re.match(r"epoch \d+/30", line))
+    assert first.split()[1] not in ("1/30", "2/30", "3/30")
     undisturbed = night.run("train", {"snapshot": trained.snapshot}, how, nonce="undisturbed")
     assert losses(retry) == pytest.approx(losses(undisturbed), rel=1e-4)

@@ -133,7 +133,7 @@ class OneHost:
         for _ in range(20):
             self.host.reconcile()
             assert condition()
-            threading.Event().wait(0.05)
+            threading.Event().wait(0.02)
 
     def _routes(self) -> dict[str, object]:
         path = self.layout.routes / "routes.json"
