@@ -163,6 +163,7 @@ class SeaweedServer(ServerProcess):
         super().__init__(
             [
                 tool("weed"),
+                "-logtostderr=true",
                 "mini",
                 f"-dir={data}",
                 f"-ip={address}",

@@ -101,7 +101,8 @@ def _seaweedfs(settings: StackSettings) -> Process:
     return Process(
         name="seaweedfs",
         runtime="tools",
-        command=("weed", "mini", *(f"-{name}={value}" for name, value in flags.items())),
+        # By default its log would lie in the machine's temporary folder as well.
+        command=("weed", "-logtostderr=true", "mini", *(f"-{n}={v}" for n, v in flags.items())),
         health=f"http://127.0.0.1:{ports.s3}/healthz",
         stop_seconds=30,
         ends_last=True,

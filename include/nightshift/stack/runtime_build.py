@@ -145,10 +145,9 @@ class RuntimeBuild:
 
     def _install(self) -> None:
         target: list[str | Path] = ["--target", self.folder] if self.overlay else []
-        command: list[str | Path] = [*self._uv, "pip", "install", "--quiet", "--require-hashes"]
         # Importing TensorFlow costs 11 s without byte code and 4 s with it.
-        compiled = ["--compile-bytecode"]
-        self._run([*command, *compiled, "--python", self.python, *target, "-r", self.lock])
+        command = [*self._uv, "pip", "install", "--quiet", "--require-hashes", "--compile-bytecode"]
+        self._run([*command, "--python", self.python, *target, "-r", self.lock])
 
     def _run(self, command: Sequence[str | Path]) -> None:
         # The caller's own Python settings must not leak into another runtime's installation.

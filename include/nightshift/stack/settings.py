@@ -78,7 +78,7 @@ class StackSettings:
     @cached_property
     def passwords(self) -> Passwords:
         """The stack's secrets, made when first asked for."""
-        self.make_folders()
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         return load_or_create(self.passwords_file)
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import threading
 import time
@@ -218,6 +219,8 @@ class Supervisor:
         self._call("shutdown")
         while _is_alive(pid) and time.monotonic() < deadline:
             time.sleep(0.1)
+        if self.settings.sockets != self.settings.run and not _is_alive(pid):
+            shutil.rmtree(self.settings.sockets, ignore_errors=True)
 
     def _any_alive(self, names: set[str]) -> bool:
         return any(info.pid for name, info in self.infos().items() if name in names)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,9 +15,10 @@ from nightshift.runtimes import python_of
 from nightshift.steps.catalog import STEPS, StepSpec
 from nightshift.steps.contract import StepRequest, StepResult
 from nightshift.steps.run import LIFELINE, result_of
+from nightshift.steps.scratch import scratch_folder
 
 # A step sees these and what its caller adds, nothing else: Airflow's own secrets stay outside.
-_PASSED_ON = ("HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "AWS_CA_BUNDLE")
+_PASSED_ON = ("HOME", "LANG", "LC_ALL", "SSL_CERT_FILE", "AWS_CA_BUNDLE")
 _PASSED_ON_PREFIXES = ("AWS_", "NIGHTSHIFT_", "OPENBLAS_", "OMP_", "TF_")
 _GRACE_SECONDS = 10.0
 
@@ -34,8 +34,8 @@ class StepProcess:
 
     def run(self, on_line: Callable[[str], None]) -> StepResult:
         """Start the process, hand each line it prints to ``on_line``, wait, read the result."""
-        with tempfile.TemporaryDirectory(prefix="nightshift-request-") as folder:
-            request_file, result_file = Path(folder, "request.json"), Path(folder, "result.json")
+        with scratch_folder() as folder:
+            request_file, result_file = folder / "request.json", folder / "result.json"
             request_file.write_text(self.request.model_dump_json(indent=1), encoding="utf-8")
             self._process = self._start(request_file, result_file)
             assert self._process.stdout is not None
@@ -75,7 +75,7 @@ class StepProcess:
             errors="replace",
             bufsize=1,
             start_new_session=True,
-            env=self._environment(),
+            env={**self._environment(), "TMPDIR": str(request_file.parent)},
         )
 
     def _environment(self) -> dict[str, str]:

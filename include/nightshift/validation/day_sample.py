@@ -35,13 +35,16 @@ class DaySample:
         self._share = max(_ROWS // max(files, 1), 1)
         self._tables: list[pa.Table] = []
         self._dates: list[date] = []
+        self._of_images: set[str] = set()
         self.rows: dict[date, int] = {}
         self.keys: dict[date, str] = {}
 
     def add(self, file: PinnedFile, table: pa.Table) -> None:
         """Take a file's rows; an image is seen as a few numbers."""
         step = -(-table.num_rows // self._share) or 1
-        self._tables.append(described_images(table.take(np.arange(0, table.num_rows, step))))
+        described = described_images(table.take(np.arange(0, table.num_rows, step)))
+        self._tables.append(described)
+        self._of_images |= set(described.column_names) - set(table.column_names)
         self._dates.append(file.date)
         self.keys[file.date] = file.key
         self.rows[file.date] = self.rows.get(file.date, 0) + table.num_rows
@@ -59,16 +62,27 @@ class DaySample:
         # Only the days before set the bins: what the newest has beyond them stands out.
         known = at < len(self.days) - 1
         codes = {n: _codes(table[n], known) for n in table.column_names}
-        return BinnedDays(self.days, at, codes)
+        return BinnedDays(self.days, at, codes, frozenset(self._of_images))
 
 
 class BinnedDays:
-    """The sample's rows as numbers from 0 for each column; 0 is an empty value."""
+    """The sample's rows as numbers from 0 for each column; 0 is an empty value.
 
-    def __init__(self, days: Sequence[date], at: Codes, codes: dict[str, Codes]) -> None:
+    Attributes:
+        of_images: The columns that describe images.
+    """
+
+    def __init__(
+        self,
+        days: Sequence[date],
+        at: Codes,
+        codes: dict[str, Codes],
+        of_images: frozenset[str] = frozenset(),
+    ) -> None:
         self._days = len(days)
         self._at = at
         self._codes = codes
+        self.of_images = of_images
 
     @property
     def columns(self) -> list[str]:

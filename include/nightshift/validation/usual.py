@@ -35,6 +35,13 @@ _PAIR_VALUES = 8
 _ALL_PAIRS = 30
 """With more columns only the pairs with the label are looked at: pairs grow with the square."""
 
+_IMAGE_FACTOR = 1.7
+"""In 52 windows of ``fashion`` the newest day's images were, class by class, at most 1.10 times as
+far from the others' as the farthest day before; with half of the labels in other rows at least 2.1
+times by one of their numbers, with each class named as the next one at least 12 times."""
+_CLASSES = 11
+"""Classes told apart in that: fewer fill small days' counts, all others are one."""
+
 Numbers: TypeAlias = NDArray[np.float64]
 
 
@@ -69,6 +76,7 @@ def judge_newest(sample: DaySample, label: str) -> Unusual:
         *_rows(sample, place),
         *_spreads(distances, place),
         *_associations(binned, label, place),
+        *_images(binned, label, place),
     ]
     told = [f.model_copy(update={"where": days[-1].isoformat(), "file": file}) for f in findings]
     return Unusual(told, {c: float(d[-1]) for c, d in distances.items()})
@@ -162,6 +170,34 @@ def _associations(binned: BinnedDays, label: str, place: str) -> Iterator[Findin
             )
             columns = f"{first}, {second}"
             yield _finding(columns, "usual association", f"{value:.3f}", limit, text)
+
+
+def _images(binned: BinnedDays, label: str, place: str) -> Iterator[Finding]:
+    """Whether each class still looks as it did: another class's label is a right value too."""
+    if label not in binned.columns:
+        return
+    for column in sorted(binned.of_images):
+        counts = binned.pair_counts(label, column, _CLASSES)
+        of_days = spread_distances(counts.reshape(len(counts), -1))
+        value, most = float(of_days[-1]), float(of_days[:-1].max())
+        limit = _IMAGE_FACTOR * most
+        if value > limit:
+            text = (
+                f"the classes of '{label}' {place} do not look as on the window's other "
+                f"{len(of_days) - 1} days: '{column}' by class has the Jensen-Shannon divergence "
+                f"{value:.3f}, of the others at most {most:.3f}, limit {limit:.3f} "
+                "(labels of other images, or numbered anew?)"
+            )
+            stops = value > max(_STOP_FACTOR * most, _STOP_FLOOR)
+            severity = Severity.ERROR if stops else Severity.WARNING
+            yield _finding(
+                f"{label}, {column}",
+                "usual looks",
+                f"{value:.4f}",
+                f"{limit:.4f}",
+                text,
+                severity=severity,
+            )
 
 
 def _finding(

@@ -55,6 +55,39 @@ def said(change: Callable[[Rows], Rows] = lambda rows: rows, days: int = DAYS) -
     return judge_newest(sample, "sold").findings
 
 
+def pictures(ago: int, labels: Callable[[np.ndarray], np.ndarray] = lambda labels: labels) -> Rows:
+    """A day of pictures of three kinds, each of a brightness of its own."""
+    rng = np.random.default_rng(ago)
+    kind = rng.integers(0, 3, ROWS)
+    pixels = rng.integers(0, 40, (ROWS, 16)) + 70 * kind[:, None]
+    images = np.array([bytes(row.tolist()) for row in pixels], object)
+    return {"image": images, "kind": labels(kind)}
+
+
+def said_of_pictures(labels: Callable[[np.ndarray], np.ndarray]) -> list[Finding]:
+    """What is said of days of pictures of which the newest has other labels."""
+    sample = DaySample(DAYS)
+    for ago in reversed(range(DAYS)):
+        sample.add(pin(ago), pa.table(pictures(ago) if ago else pictures(ago, labels)))
+    return judge_newest(sample, "kind").findings
+
+
+def test_pictures_of_a_usual_day_give_nothing() -> None:
+    assert said_of_pictures(lambda labels: labels) == []
+
+
+def test_classes_that_are_numbered_anew_stop_the_night() -> None:
+    found = {f.column: f for f in said_of_pictures(lambda labels: (labels + 1) % 3)}
+    finding = found["kind, image brightness"]
+    assert (finding.rule, finding.severity) == ("usual looks", Severity.ERROR)
+    assert "labels of other images, or numbered anew?" in finding.text
+
+
+def test_labels_of_other_pictures_are_found() -> None:
+    found = said_of_pictures(lambda labels: np.random.default_rng(1).permutation(labels))
+    assert ("kind, image brightness", "usual looks") in {(f.column, f.rule) for f in found}
+
+
 def test_a_usual_day_gives_nothing() -> None:
     assert said() == []
 
