@@ -245,8 +245,10 @@ def _airflow_core(settings: StackSettings, address: str) -> dict[str, str]:
 
 
 def _airflow_pace() -> dict[str, str]:
-    """How soon Airflow notices things: a dead worker in about a minute, a new DAG in seconds."""
+    """How soon Airflow notices things: a dead process in a minute, a new DAG in seconds."""
     return {
+        # By default the tasks that a dead scheduler had queued wait for five minutes.
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "10",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",

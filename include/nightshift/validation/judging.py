@@ -26,6 +26,7 @@ class Judgement:
         distances: Jensen-Shannon divergences by column, 0 to 1: ``drift/`` (training rows from the
             champion's), ``holdout_drift/`` (held-out from training rows), ``day_drift/`` (the
             newest day from the window's others), ``skew/`` (logged requests from training rows).
+            Not of the calendar's columns.
         slices: Name of each slice to its held-out rows' distances from its training rows.
     """
 
@@ -77,7 +78,7 @@ def judge_all(
     }
     return Judgement(
         by_severity([*profiled.findings, *_distinct(found), *unusual]),
-        dict(_named(distances)),
+        dict(_named(distances, but=profiled.unusual.calendar)),
         {name: verdict.skew for name, verdict in sliced.items()},
     )
 
@@ -113,7 +114,10 @@ def _distinct(findings: Sequence[Finding]) -> list[Finding]:
     return list(first.values())
 
 
-def _named(distances: Mapping[str, Mapping[str, float]]) -> Iterator[tuple[str, float]]:
+def _named(
+    distances: Mapping[str, Mapping[str, float]], *, but: frozenset[str]
+) -> Iterator[tuple[str, float]]:
     for kind, by_column in distances.items():
         for column, value in sorted(by_column.items()):
-            yield f"{kind}/{column}", value
+            if column not in but:
+                yield f"{kind}/{column}", value

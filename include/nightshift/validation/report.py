@@ -191,7 +191,9 @@ def _distances(data: ReportData) -> Table:
     )
     caption = (
         "Jensen-Shannon divergence to base 2: 0 is the same distribution, 1 is nothing in common. "
-        "Limits are the schema's comparators; the newest day's limit is what its window shows."
+        "Limits are the schema's comparators; the newest day's limit is what its window shows. "
+        "Columns with one value all day, such as the weekday, are left out: their distance only "
+        "says which days are compared."
     )
     return Table(head, rows, caption)
 

@@ -52,10 +52,13 @@ class Unusual:
     Attributes:
         findings: One per column, pair of columns, or number of rows.
         distances: Column to the Jensen-Shannon divergence of the newest day from all others.
+        calendar: Columns with one value all day, on every day, and not the same on all: the month,
+            the weekday. Their distance says which days are compared, and nothing of the rows.
     """
 
     findings: list[Finding]
     distances: dict[str, float]
+    calendar: frozenset[str] = frozenset()
 
 
 def judge_newest(sample: DaySample, label: str) -> Unusual:
@@ -66,10 +69,12 @@ def judge_newest(sample: DaySample, label: str) -> Unusual:
         label: The label's column: its pairs are always looked at.
     """
     days = sample.days
-    if len(days) <= FEWEST_DAYS:
-        return Unusual([], {})
     binned = sample.binned()
-    distances = {c: spread_distances(binned.counts(c)) for c in binned.columns}
+    counts = {column: binned.counts(column) for column in binned.columns}
+    calendar = frozenset(column for column, of_days in counts.items() if _is_calendar(of_days))
+    if len(days) <= FEWEST_DAYS:
+        return Unusual([], {}, calendar)
+    distances = {c: spread_distances(n) for c, n in counts.items() if c not in calendar}
     file = sample.keys[days[-1]]
     place = f"on {days[-1]} ({file})"
     findings = [
@@ -79,7 +84,7 @@ def judge_newest(sample: DaySample, label: str) -> Unusual:
         *_images(binned, label, place),
     ]
     told = [f.model_copy(update={"where": days[-1].isoformat(), "file": file}) for f in findings]
-    return Unusual(told, {c: float(d[-1]) for c, d in distances.items()})
+    return Unusual(told, {c: float(d[-1]) for c, d in distances.items()}, calendar)
 
 
 def spread_distances(counts: Counts) -> Numbers:
@@ -114,6 +119,11 @@ def associations(counts: Counts) -> Numbers:
     shared = first + second - entr(joint).sum(axis=(1, 2))
     lesser = np.minimum(first, second)
     return np.where(lesser > 1e-3, shared / np.maximum(lesser, 1e-3), np.nan)
+
+
+def _is_calendar(counts: Counts) -> bool:
+    used, empty = counts > 0, counts[:, 0]
+    return bool((used.sum(axis=1) == 1).all() and used.any(axis=0).sum() > 1 and not empty.any())
 
 
 def _shares(counts: Counts) -> Numbers:

@@ -133,6 +133,32 @@ def test_a_window_of_few_days_cannot_say_what_is_usual() -> None:
     assert said(lambda rows: {**rows, "price": rows["price"] * 9}, days=FEWEST_DAYS) == []
 
 
+@pytest.mark.parametrize("days", [FEWEST_DAYS, 28])
+def test_columns_of_the_calendar_have_no_distance_and_alarm_nobody(days: int) -> None:
+    sample = DaySample(days)
+    for ago in reversed(range(days)):
+        rows = a_day(ago) | {
+            "weekday": np.full(ROWS, (LAST - timedelta(ago)).weekday()),
+            "month": np.full(ROWS, 3 if ago else 4),
+            "year": np.full(ROWS, 2013),
+        }
+        sample.add(pin(ago), pa.table(rows))
+    unusual = judge_newest(sample, "sold")
+    assert unusual.calendar == {"weekday", "month"}
+    assert unusual.findings == []
+    assert not unusual.calendar & unusual.distances.keys()
+
+
+def test_a_constant_column_that_is_empty_at_last_is_no_calendar_s() -> None:
+    sample = DaySample(DAYS)
+    for ago in reversed(range(DAYS)):
+        rows = a_day(ago) | {"store": np.full(ROWS, 7.0 if ago else np.nan)}
+        sample.add(pin(ago), pa.table(rows))
+    unusual = judge_newest(sample, "sold")
+    assert unusual.calendar == frozenset()
+    assert "store" in {finding.column for finding in unusual.findings}
+
+
 def test_a_new_day_with_an_empty_column_is_found() -> None:
     findings = said(lambda rows: {**rows, "price": np.full(ROWS, np.nan)})
     assert any(f.column == "price" and f.severity is Severity.ERROR for f in findings)
