@@ -29,8 +29,9 @@ from two_machines import NETWORK, machines
 
 from nightshift.release import requests
 from nightshift.runtimes import Runtime, python_of
-from nightshift.stack.environment import ARTIFACT_BUCKET, LAKE_BUCKET
+from nightshift.stack.environment import ARTIFACT_BUCKET, LAKE_BUCKET, s3_keys
 from nightshift.stack.settings import current_settings
+from nightshift.storage.roles import Role
 
 HOSTS = 3
 
@@ -118,8 +119,8 @@ def main(tries: int) -> None:
         settings = current_settings()
         made = stack.enter_context(machines(HOSTS))
         seaweed = SeaweedServer(folder / "seaweed", f"{NETWORK}.1")
-        seaweed.access_key = settings.passwords.s3_access_key
-        seaweed.secret_key = settings.passwords.s3_secret_key
+        shown = s3_keys(settings, Role.COMMAND)
+        seaweed.access_key, seaweed.secret_key = shown.access, shown.secret
         seaweed.environment |= {
             "AWS_ACCESS_KEY_ID": seaweed.access_key,
             "AWS_SECRET_ACCESS_KEY": seaweed.secret_key,

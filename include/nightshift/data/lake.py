@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from nightshift.storage.s3 import Bucket, Version
@@ -58,14 +59,24 @@ class Lake:
         return found
 
     def ensure(self) -> None:
-        """Make the bucket, with versions kept, where it does not exist yet."""
+        """Make the bucket, with versions kept, where it is not so: that takes more rights."""
+        client, name = self.bucket.client, self.bucket.name
         with self.bucket.errors(""):
-            names = {b["Name"] for b in self.bucket.client.list_buckets()["Buckets"]}
-            if self.bucket.name not in names:
-                self.bucket.client.create_bucket(Bucket=self.bucket.name)
-            self.bucket.client.put_bucket_versioning(
-                Bucket=self.bucket.name, VersioningConfiguration={"Status": "Enabled"}
-            )
+            if not self._bucket_is_there():
+                client.create_bucket(Bucket=name)
+            if client.get_bucket_versioning(Bucket=name).get("Status") != "Enabled":
+                client.put_bucket_versioning(
+                    Bucket=name, VersioningConfiguration={"Status": "Enabled"}
+                )
+
+    def _bucket_is_there(self) -> bool:
+        try:
+            self.bucket.client.head_bucket(Bucket=self.bucket.name)
+        except self.bucket.client.exceptions.ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.NOT_FOUND:
+                raise
+            return False
+        return True
 
     def write(
         self,

@@ -16,13 +16,19 @@ from nightshift.stack.doors import (
     trusted_keys,
 )
 from nightshift.stack.settings import HEAVY_POOL, HOME, MARKER, StackSettings
+from nightshift.storage.roles import Buckets, Keys, Role, identities_file
 
 S3_CONNECTION = "AIRFLOW_CONN_NIGHTSHIFT_S3"
+S3_STEPS_CONNECTION = "AIRFLOW_CONN_NIGHTSHIFT_S3_STEPS"
 MLFLOW_CONNECTION = "AIRFLOW_CONN_NIGHTSHIFT_MLFLOW"
 ARTIFACT_BUCKET = "nightshift"
 LAKE_BUCKET = "lake"
 MLFLOW_BUCKET = "mlflow"
 BUCKETS = (ARTIFACT_BUCKET, LAKE_BUCKET, MLFLOW_BUCKET)
+S3_ROLES = (Role.STEP, Role.AIRFLOW, Role.AGENT, Role.COMMAND, Role.MLFLOW)
+"""Who is here; nothing of the stack deletes records, so nobody has the keys to."""
+HOST = "local"
+"""Name of the stack's one serving host."""
 REGION = "us-east-1"
 PIPELINES = "NIGHTSHIFT_PIPELINES"
 STUDIES = "NIGHTSHIFT_STUDIES"
@@ -54,11 +60,36 @@ def base_environment(settings: StackSettings, runtime: str) -> dict[str, str]:
     }
 
 
-def s3_environment(settings: StackSettings) -> dict[str, str]:
-    """Where S3 is and who we are there, by the names that boto3 reads."""
+def s3_keys(settings: StackSettings, role: Role) -> Keys:
+    """What one role shows S3."""
+    return Keys(f"nightshift-{role}", getattr(settings.passwords, f"s3_{role}_secret"))
+
+
+def s3_identities(settings: StackSettings) -> str:
+    """Everybody whom the object store knows."""
+    owner = Keys(settings.passwords.s3_access_key, settings.passwords.s3_secret_key)
+    roles = {role: [s3_keys(settings, role)] for role in S3_ROLES}
+    return identities_file(owner, roles, Buckets(*BUCKETS), host=HOST)
+
+
+def s3_identities_file(settings: StackSettings) -> Path:
+    """What SeaweedFS reads them from."""
+    return settings.run / "s3-identities.json"
+
+
+def s3_environment(settings: StackSettings, role: Role | None = Role.COMMAND) -> dict[str, str]:
+    """Where S3 is and who we are there, by the names that boto3 reads.
+
+    Args:
+        settings: The stack.
+        role: Who we are; None for the owner, who makes buckets.
+    """
+    passwords = settings.passwords
+    owner = Keys(passwords.s3_access_key, passwords.s3_secret_key)
+    shown = owner if role is None else s3_keys(settings, role)
     return {
-        "AWS_ACCESS_KEY_ID": settings.passwords.s3_access_key,
-        "AWS_SECRET_ACCESS_KEY": settings.passwords.s3_secret_key,
+        "AWS_ACCESS_KEY_ID": shown.access,
+        "AWS_SECRET_ACCESS_KEY": shown.secret,
         "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{settings.ports.s3}",
         "AWS_DEFAULT_REGION": REGION,
         "NIGHTSHIFT_BUCKET": ARTIFACT_BUCKET,
@@ -91,7 +122,7 @@ def step_environment(settings: StackSettings, runtime: str) -> dict[str, str]:
 def mlflow_environment(settings: StackSettings) -> dict[str, str]:
     """The tracking server: it alone writes to the bucket of MLflow's artifacts."""
     return {
-        **s3_environment(settings),
+        **s3_environment(settings, Role.MLFLOW),
         # By default it starts several job workers of 240 MB each, for features we do not use.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -103,9 +134,9 @@ def agent_environment(settings: StackSettings) -> dict[str, str]:
     """The serving agent: its host's folders and servers, by the names of its flags."""
     ports = settings.ports
     return {
-        **s3_environment(settings),
+        **s3_environment(settings, Role.AGENT),
         **model_key_environment(settings),
-        "NIGHTSHIFT_AGENT_HOST": "local",
+        "NIGHTSHIFT_AGENT_HOST": HOST,
         "NIGHTSHIFT_AGENT_MODELS_DIR": str(settings.data / "serving"),
         "NIGHTSHIFT_AGENT_STATE_DIR": str(settings.data / "agent"),
         "NIGHTSHIFT_AGENT_ENVOY_DIR": str(settings.data / "envoy"),
@@ -123,13 +154,14 @@ def agent_environment(settings: StackSettings) -> dict[str, str]:
     }
 
 
-def s3_connection(settings: StackSettings) -> str:
+def s3_connection(settings: StackSettings, role: Role) -> str:
     """Airflow's ``aws`` connection to the object store, as JSON."""
+    shown = s3_keys(settings, role)
     return json.dumps(
         {
             "conn_type": "aws",
-            "login": settings.passwords.s3_access_key,
-            "password": settings.passwords.s3_secret_key,
+            "login": shown.access,
+            "password": shown.secret,
             "extra": {
                 "endpoint_url": f"http://127.0.0.1:{settings.ports.s3}",
                 "region_name": REGION,
@@ -155,8 +187,9 @@ def airflow_environment(settings: StackSettings) -> dict[str, str]:
     home = settings.data / "airflow"
     address = f"http://127.0.0.1:{settings.ports.airflow}"
     return {
-        **s3_environment(settings),
-        S3_CONNECTION: s3_connection(settings),
+        **s3_environment(settings, Role.AIRFLOW),
+        S3_CONNECTION: s3_connection(settings, Role.AIRFLOW),
+        S3_STEPS_CONNECTION: s3_connection(settings, Role.STEP),
         MLFLOW_CONNECTION: mlflow_connection(settings),
         SIGNING_KEY: str(signing_key_file(settings)),
         # Beside MLflow's own: one machine, one file. Where workers have several, S3 has them.

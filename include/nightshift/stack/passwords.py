@@ -30,7 +30,13 @@ class Passwords:
     airflow_jwt_secret: str = field(default_factory=_password, repr=False)
     airflow_secret_key: str = field(default_factory=_password, repr=False)
     s3_access_key: str = field(default_factory=lambda: secrets.token_hex(10), repr=False)
+    """The owner of the object store, by whom buckets are made; no part of the stack has it."""
     s3_secret_key: str = field(default_factory=_password, repr=False)
+    s3_step_secret: str = field(default_factory=_password, repr=False)
+    s3_airflow_secret: str = field(default_factory=_password, repr=False)
+    s3_agent_secret: str = field(default_factory=_password, repr=False)
+    s3_command_secret: str = field(default_factory=_password, repr=False)
+    s3_mlflow_secret: str = field(default_factory=_password, repr=False)
     supervisor: str = field(default_factory=_password, repr=False)
     agent_token: str = field(default_factory=_password, repr=False)
     """What a local rollback at the serving agent must present."""

@@ -20,6 +20,8 @@ from nightshift.stack.environment import (
     base_environment,
     pools,
     s3_environment,
+    s3_identities,
+    s3_identities_file,
 )
 from nightshift.stack.monitoring import write_config
 from nightshift.stack.passwords import write_private
@@ -36,7 +38,7 @@ def prepare(what: Preparation, settings: StackSettings) -> None:
         NightshiftError: It could not be done; the message says why.
     """
     {
-        Preparation.BUCKETS: lambda settings: make_buckets(s3_environment(settings)),
+        Preparation.BUCKETS: lambda settings: make_buckets(s3_environment(settings, None)),
         Preparation.AIRFLOW_DATABASE: migrate_airflow,
         Preparation.AIRFLOW_POOLS: make_pools,
     }[what](settings)
@@ -48,6 +50,7 @@ def make_folders(settings: StackSettings) -> None:
     for name in ("airflow", "mlflow", "s3", "agent", "envoy", "serving/blue", "serving/green"):
         (settings.data / name).mkdir(parents=True, exist_ok=True)
     _write_logins(settings)
+    write_private(s3_identities_file(settings), s3_identities(settings))
     make_doors(settings)
     for colour in ("blue", "green"):
         config = settings.data / "serving" / colour / "models.config"

@@ -16,6 +16,7 @@ from nightshift.stack.environment import (
     airflow_environment,
     mlflow_environment,
     model_key_environment,
+    s3_identities_file,
 )
 from nightshift.stack.monitoring import config_file
 from nightshift.stack.settings import StackSettings
@@ -78,6 +79,7 @@ def _seaweedfs(settings: StackSettings) -> Process:
         "ip": "127.0.0.1",
         "ip.bind": "127.0.0.1",
         "bucket": ",".join(BUCKETS),
+        "s3.config": s3_identities_file(settings),
         "s3.port": ports.s3,
         "s3.port.grpc": ports.s3_grpc,
         "s3.port.iceberg": 0,
@@ -102,10 +104,6 @@ def _seaweedfs(settings: StackSettings) -> Process:
         # By default its log would lie in the machine's temporary folder as well.
         command=("weed", "-logtostderr=true", "mini", *(f"-{n}={v}" for n, v in flags.items())),
         health=f"http://127.0.0.1:{ports.s3}/healthz",
-        environment={
-            "AWS_ACCESS_KEY_ID": settings.passwords.s3_access_key,
-            "AWS_SECRET_ACCESS_KEY": settings.passwords.s3_secret_key,
-        },
         stop_seconds=30,
         ends_last=True,
     )

@@ -10,6 +10,9 @@ from nightshift.artifacts.store import ArtifactStore
 from nightshift.storage.s3 import Bucket, artifact_bucket
 
 S3_CONNECTION = "nightshift_s3"
+STEPS = "_steps"
+"""Added to a connection's name: the connection whose keys steps get, where there is one."""
+_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 class StorageHook(BaseHook):
@@ -44,6 +47,22 @@ class StorageHook(BaseHook):
             "AWS_ENDPOINT_URL_S3": settings.get_service_endpoint_url("s3"),
         }
         return {name: value for name, value in found.items() if value}
+
+    def environment_of_steps(self) -> dict[str, str]:
+        """The same for the processes that it starts: their own keys, where they have any.
+
+        A step reads the lake and writes artifacts; the operator writes versions and the log. Each
+        has its own connection, so that neither can do the other's work.
+        """
+        from airflow.sdk.exceptions import AirflowNotFoundException
+
+        own = StorageHook(f"{self.conn_id}{STEPS}")
+        try:
+            self.get_connection(own.conn_id)
+        except AirflowNotFoundException:
+            return self.environment()
+        # What its connection does not say must not be inherited from this process.
+        return {**dict.fromkeys(_CREDENTIALS, ""), **own.environment()}
 
     def bucket(self) -> Bucket:
         """The artifact bucket, with this connection's credentials in this process."""

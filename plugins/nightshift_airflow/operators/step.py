@@ -146,7 +146,7 @@ class StepOperator(BaseOperator):
         request = self._request = self._plan(identity)
         mlflow = MlflowHook(self.mlflow_conn_id)
         tracker = mlflow.tracker(self.pipeline, storage.bucket())
-        result = self._run(request, environment, tracker)
+        result = self._run(request, storage.environment_of_steps(), tracker)
         if result.error:
             self._tell_failure(tracker, request, result.error.message)
             self._fail(context, result.error)

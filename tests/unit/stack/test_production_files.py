@@ -103,7 +103,14 @@ def test_airflow_is_told_the_same_values(compose: dict[str, Any], settings: Stac
     assert different == DIFFERENT_VALUES
 
 
-@pytest.mark.parametrize("name", ["AIRFLOW_CONN_NIGHTSHIFT_S3", "AIRFLOW_CONN_NIGHTSHIFT_MLFLOW"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AIRFLOW_CONN_NIGHTSHIFT_S3",
+        "AIRFLOW_CONN_NIGHTSHIFT_S3_STEPS",
+        "AIRFLOW_CONN_NIGHTSHIFT_MLFLOW",
+    ],
+)
 def test_connections_have_the_same_shape(
     name: str, compose: dict[str, Any], settings: StackSettings
 ) -> None:
