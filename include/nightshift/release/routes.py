@@ -77,7 +77,8 @@ class PipelineRoute(BaseModel):
     @classmethod
     def all_to(cls, pipeline: str, colour: Colour, version: int) -> PipelineRoute:
         """Everything to one colour."""
-        return cls(pipeline=pipeline, weights=Weights.all_to(colour), **{colour.value: version})
+        route = cls(pipeline=pipeline, weights=Weights.all_to(colour))
+        return route.model_copy(update={colour.value: version})
 
     @property
     def colours(self) -> tuple[Colour, ...]:

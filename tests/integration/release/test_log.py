@@ -174,14 +174,20 @@ def obey(log: ReleaseLog) -> None:
         log.append(log.record(), change, by="host")
 
 
+def once(s3: S3) -> requests.RollbackState:
+    """A task's roll-back to version 1, which may be asked for again."""
+    return requests.rollback(
+        s3.artifacts, PIPELINE, by="one task", reason="bad", to_version=1, once=True
+    )
+
+
 def test_further_back_while_the_newest_is_watched_is_one_roll_back_asked_for_twice(s3: S3) -> None:
     log = live(s3, 1, 2)
     go_live(s3, 3, Rollout(bake_seconds=1000))
     assert log.record().phase is Phase.BAKING
-    wanted = {"by": "one task", "reason": "bad", "to_version": 1, "once": True}
-    first = requests.rollback(s3.artifacts, PIPELINE, **wanted)
+    first = once(s3)
     assert (first.from_version, first.to_version) == (3, 1) and first.release_id
-    assert requests.rollback(s3.artifacts, PIPELINE, **wanted) == first
+    assert once(s3) == first
     obey(log)
     record = log.record()
     assert record.champion and record.champion.version == 1 and set(record.rejected) == {3}
@@ -191,9 +197,7 @@ def test_a_roll_back_killed_half_way_is_finished_by_asking_again(s3: S3) -> None
     log = live(s3, 1, 2)
     go_live(s3, 3, Rollout(bake_seconds=1000))
     log.change(lambda record: machine.clear_the_way(record, reason="bad"), by="one task")
-    state = requests.rollback(
-        s3.artifacts, PIPELINE, by="one task", reason="bad", to_version=1, once=True
-    )
+    state = once(s3)
     assert (state.from_version, state.to_version) == (3, 1)
     assert set(log.record().rejected) == {3}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -196,15 +197,14 @@ def test_an_answer_counts_for_the_question_it_was_given_to_alone() -> None:
     assert quiet is not None
     record = follow(record, quiet)
     assert record.request is not None
-    mine = {"release_id": record.request.id, "about": About.QUIET}
-    yes = machine.answer(record, go_on=True, reason="r", **mine)
-    record = follow(record, yes)
+    answer = partial(machine.answer, reason="r", release_id=record.request.id, about=About.QUIET)
+    record = follow(record, answer(record, go_on=True))
     promotion = step(record, 701, report(record))
     assert promotion is not None and promotion.about is About.PROMOTION
     record = follow(record, promotion)
     for go_on in (True, False):
         with pytest.raises(RefusedError, match="asks of promotion by now"):
-            machine.answer(record, go_on=go_on, reason="late", **mine)
+            answer(record, go_on=go_on)
     with pytest.raises(RefusedError, match="no release asks"):
         machine.answer(record, go_on=True, reason="late", release_id="00000001")
 
