@@ -65,13 +65,17 @@ class Stack:
             run = self.api.run(run.dag_id, run.run_id)
         return run
 
-    def finish_release(self, run: DagRun, seconds: float = 120) -> DagRun:
-        """Wait for the release that a night started."""
+    def release_of(self, run: DagRun, seconds: float = 120) -> DagRun:
+        """The release that a night starts, once it does."""
         deadline = time.monotonic() + seconds
         while not (started := self.api.runs_started_by(run, f"release_{PIPELINE}")):
             assert time.monotonic() < deadline, "the night started no release"
             time.sleep(1)
-        return self.finish(started[0], seconds)
+        return started[0]
+
+    def finish_release(self, run: DagRun, seconds: float = 120) -> DagRun:
+        """Wait for the end of the release that a night started."""
+        return self.finish(self.release_of(run, seconds), seconds)
 
     def green_night(self, night: str) -> DagRun:
         """A night that ends green, with its release."""

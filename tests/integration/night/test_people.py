@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -14,7 +14,9 @@ import yaml
 
 from nightshift.gates.decision import Decision, DecisionKind
 from nightshift.gates.decisions import Decisions
+from nightshift.release.event import EventKind
 from nightshift.release.log import ReleaseLog
+from nightshift.release.record import About
 from nightshift.stack.airflow_api import AirflowApi, DagRun, RunState
 from nightshift.stack.environment import airflow_login_file
 from tests.integration.night.conftest import PIPELINE, Stack, command
@@ -26,17 +28,30 @@ UNCLEAR = [{"metric": "auc", "floor": 0.5, "confidence": 1 - 1e-12}]
 """Models of so few days rank as a coin does, or nearly: the interval is wide and has 0.5 in it."""
 HOPELESS = [{"metric": "auc", "floor": 0.99}]
 LENIENT = [{"metric": "auc", "floor": 0.1}]
+ASKING = {
+    "steps": [{"weight": 50, "seconds": 1, "min_requests": 10}],
+    "patience_seconds": 1,
+    "when_quiet": "ask",
+    "approve": "before_promotion",
+}
+"""A release that asks twice where no client asks anything."""
 ASKED = "awaiting_input"
 APPROVED, REJECTED, LATE = "2013-09-20", "2013-09-21", "2013-09-22"
 """Later than all nights of the other tests: a newer night is not replaced by an older one."""
 
 
 @contextmanager
-def rules(stack: Stack, gates: list[dict[str, object]], **approval: object) -> Iterator[None]:
+def rules(
+    stack: Stack,
+    gates: list[dict[str, object]],
+    release: Mapping[str, object] | None = None,
+    **approval: object,
+) -> Iterator[None]:
     """The pipeline with other rules for a while."""
     path = Path(stack.environment["NIGHTSHIFT_PIPELINES"], PIPELINE, "pipeline.yaml")
     kept = path.read_text(encoding="utf-8")
     fields = {**yaml.safe_load(kept), "gates": gates, "window": WINDOW, "approval": approval}
+    fields["release"] |= release or {}
     path.write_text(yaml.safe_dump(fields), encoding="utf-8")
     try:
         yield
@@ -52,10 +67,10 @@ def person(stack: Stack, name: str) -> Iterator[AirflowApi]:
         yield api
 
 
-def await_question(stack: Stack, run: DagRun, seconds: float = 600) -> None:
-    """Until the night waits for a person."""
+def await_question(stack: Stack, run: DagRun, task: str = "approve", seconds: float = 600) -> None:
+    """Until the run waits for a person."""
     deadline = time.monotonic() + seconds
-    while (state := approval(stack, run)) != ASKED:
+    while (state := state_of(stack, run, task)) != ASKED:
         assert time.monotonic() < deadline, state
         assert state not in ("failed", "success", "upstream_failed"), stack.errors(run)
         time.sleep(0.3)
@@ -64,14 +79,13 @@ def await_question(stack: Stack, run: DagRun, seconds: float = 600) -> None:
     time.sleep(5)
 
 
-def await_answer_taken(stack: Stack, run: DagRun) -> None:
+def await_answer_taken(stack: Stack, run: DagRun, task: str = "approve") -> None:
     """Until Airflow, which replies before it commits, has woken the task up."""
-    wait_until(lambda: approval(stack, run) != ASKED, seconds=60, what="the answer is taken")
+    wait_until(lambda: state_of(stack, run, task) != ASKED, seconds=60, what="the answer is taken")
 
 
-def approval(stack: Stack, run: DagRun) -> str | None:
-    """The state of the task that asks."""
-    return next(t.state for t in stack.api.tasks(run) if t.task_id == "approve")
+def state_of(stack: Stack, run: DagRun, task: str) -> str | None:
+    return next(t.state for t in stack.api.tasks(run) if t.task_id == task)
 
 
 def ends_red_at(stack: Stack, run: DagRun, task: str) -> str:
@@ -169,14 +183,33 @@ def test_nobodys_answer_is_a_no_and_only_the_form_takes_a_no_back(stack: Stack) 
     late, failed = sorted(decided(stack, LATE), key=lambda d: d.at)
     assert (late.kind, failed.kind) == (DecisionKind.TIMED_OUT, DecisionKind.FAILED)
     form = {"night": LATE, "reason": "checked by hand against August"}
-    with person(stack, "ada") as ada:
+    with person(stack, "ada") as ada, rules(stack, HOPELESS, release=ASKING):
         unclear = stack.finish(ada.trigger(f"override_{PIPELINE}", form))
         assert failed.gate.key in str(stack.api.xcom(unclear, "override", "error"))
         run = stack.finish(ada.trigger(f"override_{PIPELINE}", {**form, "gate": failed.gate.key}))
-    assert run.state is RunState.SUCCESS, stack.errors(run)
-    release = stack.finish_release(run)
-    assert release.state is RunState.SUCCESS, stack.errors(release)
+        assert run.state is RunState.SUCCESS, stack.errors(run)
+        release = stack.release_of(run)
+        agrees_to_both_questions(stack, release, ada)
     is_live_by(stack, DecisionKind.OVERRIDDEN, "ada", form["reason"])
+
+
+def agrees_to_both_questions(stack: Stack, release: DagRun, who: AirflowApi) -> None:
+    """Too quiet, and then the promotion: one after the other, by the same task, under a name."""
+    for reason in ("a Sunday", "looked at the shadow"):
+        await_question(stack, release, "answer")
+        who.answer(release, "answer", "Approve", {"reason": reason})
+        await_answer_taken(stack, release, "answer")
+    release = stack.finish(release)
+    assert release.state is RunState.SUCCESS, stack.errors(release)
+    agreed = [
+        (event.change.about, event.reason)
+        for event in ReleaseLog(stack.bucket, PIPELINE).events()
+        if event.kind is EventKind.APPROVED
+    ]
+    assert agreed[-2:] == [
+        (About.QUIET, "ada: a Sunday"),
+        (About.PROMOTION, "ada: looked at the shadow"),
+    ]
 
 
 def test_a_run_that_is_cleared_asks_nobody_again(stack: Stack) -> None:
