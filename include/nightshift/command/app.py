@@ -19,7 +19,7 @@ Retrains TensorFlow models every night on Airflow, and releases the good ones.
 
 [bold]First time?[/bold]  ./nightshift demo
   builds everything, trains three real nights and serves the result.
-  About 12 minutes; 8 GB of disk, 4 GB of memory.
+  Four to ten minutes; 10 GB of disk, 4 GB of memory.
 
 [bold]Every day[/bold]
   ./nightshift up                   start everything on 127.0.0.1

@@ -38,10 +38,10 @@ _FLIGHT_WORDS = "WN 4720, Newark to Houston, Sunday 2013-09-01 12:40 (it came 19
 def demo() -> None:
     """Build everything, train three real nights of 2013 through Airflow, serve the result.
 
-    About 12 minutes on 2 cores the first time, of which most is installing; then under 5. Run it
-    again at any time: what was built, trained and released before is reused.
+    Four to ten minutes on 2 cores the first time, by how fast installing is. Run it again at any
+    time: what was built, trained and released before is reused.
 
-    Needs 8 GB of disk and 4 GB of memory. Everything stays on 127.0.0.1 and under .nightshift/.
+    Needs 10 GB of disk and 4 GB of memory. Everything stays on 127.0.0.1 and under .nightshift/.
     """
     started = time.monotonic()
     settings = current_settings()
