@@ -265,8 +265,12 @@ def _minute(moment: datetime) -> str:
 
 
 def stack_bucket(settings: StackSettings) -> Bucket:
-    """The stack's artifact bucket, for this process, with the keys of its models."""
-    os.environ.update({**s3_environment(settings), **model_key_environment(settings)})
+    """The artifact bucket that this shell means, with the keys of its models.
+
+    That of ``NIGHTSHIFT_BUCKET`` and S3's own variables where it has them, else the local stack's.
+    """
+    if "NIGHTSHIFT_BUCKET" not in os.environ:
+        os.environ.update({**s3_environment(settings), **model_key_environment(settings)})
     return artifact_bucket()
 
 

@@ -77,10 +77,11 @@ class Lease:
             pass
 
     def _contend(self) -> bool:
-        now = time.monotonic()
         found = self._read()
         if found is None:
             return self._create()
+        # After the read: a slow one must not make what it found look old.
+        now = time.monotonic()
         if found.etag != self._seen_etag:
             self._seen_etag, self._seen_at = found.etag, now
         given_back = not LeaseContent.model_validate_json(found.body).holder
