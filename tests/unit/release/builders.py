@@ -9,7 +9,7 @@ from nightshift.release import machine, progress, projection
 from nightshift.release.candidate import Candidate
 from nightshift.release.event import Change
 from nightshift.release.observation import HostView, Observation
-from nightshift.release.record import Colour, ReleaseRecord, Weights
+from nightshift.release.record import Colour, Phase, ReleaseRecord, Weights
 from nightshift.release.status import PipelineStatus, RouteStatus, SlotState, SlotStatus
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -82,6 +82,16 @@ def stepped(record: ReleaseRecord, *, seconds: float = 1.0) -> ReleaseRecord:
     """The record once one obedient host has done everything that is asked of it."""
     while change := progress.step(record, seen(host(record)), START + timedelta(seconds=seconds)):
         record = follow(record, change, seconds=seconds)
+    return record
+
+
+def promoted(record: ReleaseRecord, version: int) -> ReleaseRecord:
+    """The record in which a version has just become live."""
+    record = asked(record, version)
+    while record.phase is not Phase.PROMOTED:
+        change = progress.step(record, seen(host(record)), START)
+        assert change is not None
+        record = follow(record, change)
     return record
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from nightshift.artifacts.store import ArtifactStore
 from nightshift.errors import RefusedError
-from nightshift.release import machine, progress
+from nightshift.release import machine
 from nightshift.release.address import Address, Upstream
 from nightshift.release.edge import Edge
 from nightshift.release.golden import Golden
@@ -26,11 +26,11 @@ from nightshift.release.layout import HostLayout
 from nightshift.release.memory import HostMemory
 from nightshift.release.model_server import ModelServer
 from nightshift.release.placement import Placed
-from nightshift.release.record import Colour, Phase, ReleaseRecord
+from nightshift.release.record import Colour, ReleaseRecord
 from nightshift.release.status import SlotState
 from nightshift.storage.s3 import Bucket
 from tests.integration.servers import wait_until
-from tests.unit.release.builders import asked, candidate, follow, host, released, seen
+from tests.unit.release.builders import asked, candidate, follow, promoted, released
 
 PIPELINE = "flights"
 
@@ -155,16 +155,6 @@ class OneHost:
 @pytest.fixture
 def one(tmp_path: Path) -> Iterator[OneHost]:
     yield OneHost(tmp_path)
-
-
-def promoted(record: ReleaseRecord, version: int) -> ReleaseRecord:
-    """The record in which a version has just become live."""
-    record = asked(record, version)
-    while record.phase is not Phase.PROMOTED:
-        change = progress.step(record, seen(host(record)), record.since)  # type: ignore[arg-type]
-        assert change is not None
-        record = follow(record, change)
-    return record
 
 
 def serving_version_1(one: OneHost) -> ReleaseRecord:

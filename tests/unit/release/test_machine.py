@@ -19,6 +19,7 @@ from tests.unit.release.builders import (
     candidate,
     follow,
     host,
+    promoted,
     released,
     seen,
     stepped,
@@ -29,16 +30,6 @@ EMPTY = ReleaseRecord(pipeline="flights")
 
 def later(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
-
-
-def promoted(record: ReleaseRecord, version: int) -> ReleaseRecord:
-    """The record in which a version has just become live."""
-    record = asked(record, version)
-    while record.phase is not Phase.PROMOTED:
-        change = progress.step(record, seen(host(record)), START)
-        assert change is not None
-        record = follow(record, change)
-    return record
 
 
 def test_first_release_goes_to_blue_and_takes_all_traffic() -> None:
