@@ -4,7 +4,9 @@
 on the same release log. Night after night of ``flights`` is trained, released in steps, and every
 third version left again by hand. Meanwhile one process at a time gets SIGKILL: agent, Envoy or a
 model server of either host, SeaweedFS, Airflow's scheduler or triggerer, or a task's worker; the
-next one when it is back. A task that used up its retries is cleared, as on-call would.
+next one when it is back: of a model server, when its agent has verified its versions again. A task
+that used up its retries is cleared, as on-call would. A release may well be stopped: a candidate
+whose server dies under it answers nothing. Then the next night follows.
 
 Clients ask each host ten times a second; where one does not answer they ask the other, as a load
 balancer would. Printed are what was killed, what each client saw, and what is broken:
@@ -41,7 +43,8 @@ from nightshift.release import requests
 from nightshift.release.event import Event
 from nightshift.release.log import ReleaseLog
 from nightshift.release.projection import apply
-from nightshift.release.record import ReleaseRecord
+from nightshift.release.record import Colour, Phase, ReleaseRecord
+from nightshift.release.status import SlotState
 from nightshift.stack.airflow_api import DagRun, RunState
 from nightshift.stack.doors import serving_client, trusted_keys
 from nightshift.stack.environment import s3_environment
@@ -50,6 +53,8 @@ from nightshift.storage.s3 import Bucket, artifact_bucket
 FIRST_NIGHT = date(2013, 9, 1)
 PATIENCE = 180.0
 """Longest wait for a killed process to be back."""
+NOTICED = 3.0
+"""Seconds in which an agent finds its server dead, and says so."""
 AFTERMATH = 1.0
 """Seconds after a process is back in which a connection of before may still end in an error."""
 
@@ -249,6 +254,8 @@ class Nights:
 
     stack: Stack
     ended: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    """Releases that ended without their version live, and why."""
     cleared: int = 0
     rolled_back: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
@@ -261,22 +268,37 @@ class Nights:
             self._finish(run)
             release = self._patiently(self._release_of, run)
             if release:
-                self._finish(release)
+                self._finish_release(release)
             self.ended.append(night.isoformat())
             if len(self.ended) % 3 == 0:
                 self._roll_back()
             night += timedelta(days=1)
 
-    def _finish(self, run: DagRun) -> None:
-        """Wait for a run to become green, clearing what failed."""
+    def _finish(self, run: DagRun, is_over: Callable[[DagRun], bool] = lambda run: False) -> None:
+        """Wait for a run to become green, clearing what failed, unless clearing cannot help."""
         while True:
             run = self._patiently(self.stack.api.run, run.dag_id, run.run_id)
             if run.state is RunState.SUCCESS:
                 return
             if run.state is RunState.FAILED:
+                if is_over(run):
+                    return
                 self.cleared += 1
                 self._patiently(lambda run=run: self.stack.api.clear(run, only_failed=True))
             time.sleep(1)
+
+    def _finish_release(self, run: DagRun) -> None:
+        """Wait for a release's end; one that was stopped stays red, however often it is cleared."""
+        self._finish(run, is_over=self._was_stopped)
+
+    def _was_stopped(self, run: DagRun) -> bool:
+        record: ReleaseRecord = self._patiently(lambda: self.stack.record)
+        asked = record.request
+        mine = asked is not None and run.run_id in asked.by
+        if mine and record.phase in (Phase.ABORTED, Phase.ROLLED_BACK):
+            self.stopped.append(record.verdict)
+            return True
+        return False
 
     def _release_of(self, run: DagRun) -> DagRun | None:
         started = self.stack.api.runs_started_by(run, f"release_{PIPELINE}")
@@ -316,6 +338,8 @@ class Deaths:
         if not victim.kill():
             return
         print(f"{time.strftime('%H:%M:%S')} killed {victim.name}", file=sys.stderr, flush=True)
+        if victim.serves is not None:
+            time.sleep(NOTICED)
         wait_until(lambda: victim.is_back() and works(victim), seconds=PATIENCE, what=victim.name)
         self.rows.append((victim, began, time.time()))
 
@@ -381,7 +405,9 @@ def main(minutes: float, seed: int) -> int:
                     asked = sessions[victim.serves].post(url, json={"instances": [FLIGHT]})
                 except httpx.HTTPError:
                     return False
-                return asked.status_code == 200
+                # One answer may be the other colour's; its agent looks at both.
+                host = ("local", "two")[victim.serves]
+                return asked.status_code == 200 and serves_again(stack, host)
 
             watching = (lambda: clients.run(0), lambda: clients.run(1), reader.run, nights.run)
             with threads(*watching) as running:
@@ -395,6 +421,15 @@ def main(minutes: float, seed: int) -> int:
                 for each in (clients.stop, reader.stop):
                     each.set()
             return report(stack, clients, reader, nights, deaths)
+
+
+def serves_again(stack: Stack, host: str) -> bool:
+    """Whether a host's agent has verified, in a report of its own time, all that it should hold."""
+    found = {status.host: status for status in requests.hosts(stack.bucket)}
+    pipeline = found[host].pipelines[PIPELINE]
+    return all(
+        pipeline.slot(colour).state in (SlotState.VERIFIED, SlotState.EMPTY) for colour in Colour
+    )
 
 
 def report(stack: Stack, clients: Clients, reader: Reader, nights: Nights, deaths: Deaths) -> int:
@@ -416,9 +451,12 @@ def report(stack: Stack, clients: Clients, reader: Reader, nights: Nights, death
         *(f"{time.ctime(at)}: host {host + 1}: {problem}" for host, at, problem in unexcused),
     ]
     print(
-        f"\n{len(nights.ended)} nights green, {nights.cleared} runs cleared, {nights.rolled_back} "
-        f"rolled back, {len(reader.seen)} events; {len(broken)} things broken"
+        f"\n{len(nights.ended)} nights green, {len(nights.stopped)} releases stopped, "
+        f"{nights.cleared} runs cleared, {nights.rolled_back} rolled back, "
+        f"{len(reader.seen)} events; {len(broken)} things broken"
     )
+    for verdict in nights.stopped:
+        print(f"- stopped: {verdict}")
     for line in broken:
         print(f"- {line}")
     return 1 if broken else 0
