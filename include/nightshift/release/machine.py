@@ -158,7 +158,7 @@ def clear_the_way(record: ReleaseRecord, *, reason: str) -> Change | None:
     """
     if not record.phase.under_way:
         return None
-    newest, live = record.newest, record.champion
+    newest, live, reason = record.newest, record.champion, f"ended for a roll-back: {reason}"
     if record.phase.is_live and live:
         return undo_promotion(record, reason, reject=live.version)
     met = newest.version if newest and newest != live else None
@@ -219,7 +219,7 @@ def answer(
     if about not in (None, record.question):
         raise RefusedError(
             f"{record.pipeline}: the answer is to the question of {about}, and release {asked.id} "
-            f"asks of {record.question} by now. Read that and answer it by itself."
+            f"asks of {record.question} by now: {record.verdict} Answer that by itself."
         )
     if go_on:
         return Change(kind=EventKind.APPROVED, about=record.question, reason=reason)

@@ -224,7 +224,9 @@ def rollback(
             event = log.change(decide, by=by)
         except machine.ReleaseUnderWayError:
             cleared = log.change(lambda r: machine.clear_the_way(r, reason=reason), by=by)
-            left = left or (cleared.change.reject if cleared else None)
+            met = cleared.change.reject if cleared else None
+            # Who names the version to leave means that one, whatever stood in its way.
+            left = left or (met if from_version in (None, met) else None)
             continue
         assert event is not None
         return _rolled_back(event)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from nightshift.definition.rollout import Rollout
+from nightshift.definition.rollout import CanaryStep, Rollout
 from nightshift.errors import RefusedError
 from nightshift.release import machine, progress, requests
 from nightshift.release.candidate import Candidate
@@ -213,6 +213,20 @@ def test_the_leader_gives_the_way_back_up_though_no_release_is_under_way(s3: S3)
 
     wait_until(is_cold, seconds=10, what="version 1 is given up")
     assert requests.record(s3.artifacts, PIPELINE).blue is None
+
+
+def test_who_names_the_version_to_leave_leaves_that_one_though_a_newer_one_is_in_the_way(
+    s3: S3,
+) -> None:
+    log = live(s3, 1, 2)
+    canary = Rollout(steps=(CanaryStep(weight=10, seconds=1000),))
+    go_live(s3, 3, canary)
+    assert log.record().phase is Phase.CANARY
+    state = requests.rollback(s3.artifacts, PIPELINE, by="t", reason="bad", from_version=2)
+    assert (state.from_version, state.to_version) == (2, 1)
+    obey(log)
+    record = log.record()
+    assert record.champion and record.champion.version == 1 and set(record.rejected) == {2, 3}
 
 
 SUPERSEDES = Rollout(when_under_way="supersede")
