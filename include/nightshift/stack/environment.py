@@ -60,16 +60,17 @@ def base_environment(settings: StackSettings, runtime: str) -> dict[str, str]:
     }
 
 
-def s3_keys(settings: StackSettings, role: Role) -> Keys:
-    """What one role shows S3."""
+def s3_keys(settings: StackSettings, role: Role | None) -> Keys:
+    """What a role shows S3; None for the owner, who makes buckets."""
+    if role is None:
+        return Keys(settings.passwords.s3_access_key, settings.passwords.s3_secret_key)
     return Keys(f"nightshift-{role}", getattr(settings.passwords, f"s3_{role}_secret"))
 
 
 def s3_identities(settings: StackSettings) -> str:
     """Everybody whom the object store knows."""
-    owner = Keys(settings.passwords.s3_access_key, settings.passwords.s3_secret_key)
     roles = {role: [s3_keys(settings, role)] for role in S3_ROLES}
-    return identities_file(owner, roles, Buckets(*BUCKETS), host=HOST)
+    return identities_file(s3_keys(settings, None), roles, Buckets(*BUCKETS), host=HOST)
 
 
 def s3_identities_file(settings: StackSettings) -> Path:
@@ -84,9 +85,7 @@ def s3_environment(settings: StackSettings, role: Role | None = Role.COMMAND) ->
         settings: The stack.
         role: Who we are; None for the owner, who makes buckets.
     """
-    passwords = settings.passwords
-    owner = Keys(passwords.s3_access_key, passwords.s3_secret_key)
-    shown = owner if role is None else s3_keys(settings, role)
+    shown = s3_keys(settings, role)
     return {
         "AWS_ACCESS_KEY_ID": shown.access,
         "AWS_SECRET_ACCESS_KEY": shown.secret,
