@@ -268,7 +268,7 @@ class Nights:
             self._finish(run)
             release = self._patiently(self._release_of, run)
             if release:
-                self._finish_release(release)
+                self._finish(release, is_over=self._was_stopped)
             self.ended.append(night.isoformat())
             if len(self.ended) % 3 == 0:
                 self._roll_back()
@@ -287,11 +287,8 @@ class Nights:
                 self._patiently(lambda run=run: self.stack.api.clear(run, only_failed=True))
             time.sleep(1)
 
-    def _finish_release(self, run: DagRun) -> None:
-        """Wait for a release's end; one that was stopped stays red, however often it is cleared."""
-        self._finish(run, is_over=self._was_stopped)
-
     def _was_stopped(self, run: DagRun) -> bool:
+        """Whether a release was: it stays red, however often it is cleared."""
         record: ReleaseRecord = self._patiently(lambda: self.stack.record)
         asked = record.request
         mine = asked is not None and run.run_id in asked.by
