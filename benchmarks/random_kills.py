@@ -398,13 +398,13 @@ def main(minutes: float, seed: int) -> int:
             def works(victim: Victim) -> bool:
                 if victim.serves is None:
                     return True
+                host = ("local", "two")[victim.serves]
                 try:
                     asked = sessions[victim.serves].post(url, json={"instances": [FLIGHT]})
-                except httpx.HTTPError:
+                    # One answer may be the other colour's; its agent looks at both.
+                    return asked.status_code == 200 and serves_again(stack, host)
+                except (httpx.HTTPError, UnavailableError):
                     return False
-                # One answer may be the other colour's; its agent looks at both.
-                host = ("local", "two")[victim.serves]
-                return asked.status_code == 200 and serves_again(stack, host)
 
             watching = (lambda: clients.run(0), lambda: clients.run(1), reader.run, nights.run)
             with threads(*watching) as running:
