@@ -14,7 +14,8 @@ balancer would. Printed are what was killed, what each client saw, and what is b
 - an event of the release log that is not what the machine makes of the one before, that is missing,
   or that is not what somebody read before;
 - two MLflow runs or two versions of one night;
-- a request that failed though nothing that serves that host was down, or that no host answered.
+- a request that failed though nothing that serves that host was down, or that no host answered;
+- a process whose successor does not work after three minutes.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ from nightshift.stack.environment import s3_environment
 from nightshift.storage.s3 import Bucket, artifact_bucket
 
 FIRST_NIGHT = date(2013, 9, 1)
+HOSTS = ("local", "two")
 PATIENCE = 180.0
 """Longest wait for a killed process to be back."""
 NOTICED = 3.0
@@ -328,8 +330,12 @@ class Deaths:
     """What was killed, from when to when it was away."""
 
     rows: list[tuple[Victim, float, float]] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
+    """Whose successor did not work in time, and what its host said of itself."""
 
-    def one(self, victim: Victim, works: Callable[[Victim], bool]) -> None:
+    def one(
+        self, victim: Victim, works: Callable[[Victim], bool], state: Callable[[Victim], str]
+    ) -> None:
         """Kill it and wait until its successor works."""
         began = time.time()
         if not victim.kill():
@@ -337,7 +343,13 @@ class Deaths:
         print(f"{time.strftime('%H:%M:%S')} killed {victim.name}", file=sys.stderr, flush=True)
         if victim.serves is not None:
             time.sleep(NOTICED)
-        wait_until(lambda: victim.is_back() and works(victim), seconds=PATIENCE, what=victim.name)
+        try:
+            wait_until(
+                lambda: victim.is_back() and works(victim), seconds=PATIENCE, what=victim.name
+            )
+        except AssertionError as error:
+            self.stuck.append(f"{time.strftime('%H:%M:%S')}: {error}: {state(victim)}")
+            print(self.stuck[-1], file=sys.stderr, flush=True)
         self.rows.append((victim, began, time.time()))
 
     def excuse(self, host: int, moment: float) -> bool:
@@ -398,19 +410,28 @@ def main(minutes: float, seed: int) -> int:
             def works(victim: Victim) -> bool:
                 if victim.serves is None:
                     return True
-                host = ("local", "two")[victim.serves]
                 try:
                     asked = sessions[victim.serves].post(url, json={"instances": [FLIGHT]})
                     # One answer may be the other colour's; its agent looks at both.
-                    return asked.status_code == 200 and serves_again(stack, host)
+                    return asked.status_code == 200 and serves_again(stack, HOSTS[victim.serves])
                 except (httpx.HTTPError, UnavailableError):
                     return False
+
+            def state(victim: Victim) -> str:
+                answer: object = "not asked"
+                if victim.serves is not None:
+                    try:
+                        answer = sessions[victim.serves].post(url, json={"instances": [FLIGHT]})
+                    except httpx.HTTPError as error:
+                        answer = repr(error)
+                statuses = [status.model_dump_json() for status in requests.hosts(stack.bucket)]
+                return "\n".join([str(answer), stack.record.model_dump_json(), *statuses])
 
             watching = (lambda: clients.run(0), lambda: clients.run(1), reader.run, nights.run)
             with threads(*watching) as running:
                 candidates = victims(stack, second)
                 while time.time() < until:
-                    deaths.one(chance.choice(candidates), works)
+                    deaths.one(chance.choice(candidates), works, state)
                     time.sleep(chance.uniform(5, 15))
                 print("the last night ends", file=sys.stderr, flush=True)
                 nights.stop.set()
@@ -445,6 +466,7 @@ def report(stack: Stack, clients: Clients, reader: Reader, nights: Nights, death
         *reader.broken(),
         *doubled(stack),
         *clients.let_down,
+        *deaths.stuck,
         *(f"{time.ctime(at)}: host {host + 1}: {problem}" for host, at, problem in unexcused),
     ]
     print(

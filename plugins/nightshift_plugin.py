@@ -8,9 +8,10 @@ from airflow.plugins_manager import AirflowPlugin
 
 
 def _apps() -> list[dict[str, Any]]:
-    from nightshift_airflow.routes.objects import PREFIX, objects_app
+    from nightshift_airflow.routes.addresses import PREFIX
+    from nightshift_airflow.routes.app import nightshift_app
 
-    return [{"app": objects_app(), "url_prefix": PREFIX, "name": "Nightshift"}]
+    return [{"app": nightshift_app(), "url_prefix": PREFIX, "name": "Nightshift"}]
 
 
 def _links() -> list[Any]:

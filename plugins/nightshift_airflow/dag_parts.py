@@ -10,6 +10,9 @@ from airflow.sdk import Param
 from nightshift.definition.model import PipelineDefinition
 from nightshift_airflow.training_form import training_params
 
+TAG = "nightshift"
+"""On each of our DAGs: by it the metrics find them."""
+
 RETRIES: dict[str, Any] = {
     "retries": 3,
     "retry_delay": timedelta(seconds=10),

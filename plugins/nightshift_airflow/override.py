@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow.sdk import DAG, Param
 
 from nightshift.definition.load import load_pipeline
-from nightshift_airflow.dag_parts import RETRIES, start_of
+from nightshift_airflow.dag_parts import RETRIES, TAG, start_of
 from nightshift_airflow.operators.card import CardOperator
 from nightshift_airflow.operators.override import OverrideOperator
 from nightshift_airflow.operators.register import RegisterOperator
@@ -28,7 +28,7 @@ def override_dag(pipeline: str) -> DAG:
         max_active_runs=1,
         default_args={**RETRIES, "owner": definition.owner},
         params=_form(),
-        tags=["nightshift", pipeline, "override"],
+        tags=[TAG, pipeline, "override"],
         render_template_as_native_obj=True,
     )
     with dag:

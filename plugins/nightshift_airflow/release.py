@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow.sdk import DAG, Param
 
 from nightshift.definition.load import load_pipeline
-from nightshift_airflow.dag_parts import RETRIES, start_of
+from nightshift_airflow.dag_parts import RETRIES, TAG, start_of
 from nightshift_airflow.operators.answer import AnswerReleaseOperator
 from nightshift_airflow.operators.register import registered_asset
 from nightshift_airflow.operators.release import RequestReleaseOperator, WatchReleaseOperator
@@ -39,7 +39,7 @@ def release_dag(pipeline: str) -> DAG:
                 "", type="string", title="Reason", description="Why; kept in the release log."
             ),
         },
-        tags=["nightshift", pipeline, "release"],
+        tags=[TAG, pipeline, "release"],
     )
     with dag:
         request = RequestReleaseOperator(task_id="request", pipeline=pipeline)

@@ -9,7 +9,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable
 from nightshift.definition.load import load_pipeline
 from nightshift.definition.model import PipelineDefinition
 from nightshift_airflow.compression import CompressionTasks
-from nightshift_airflow.dag_parts import RETRIES, end_of, night_params, start_of
+from nightshift_airflow.dag_parts import RETRIES, TAG, end_of, night_params, start_of
 from nightshift_airflow.operators.approve import ApproveOperator
 from nightshift_airflow.operators.card import CardOperator
 from nightshift_airflow.operators.register import RegisterOperator
@@ -45,7 +45,7 @@ def retrain_dag(pipeline: str) -> DAG:
         max_active_runs=1,
         default_args={**RETRIES, "owner": definition.owner},
         params=night_params(definition),
-        tags=["nightshift", pipeline],
+        tags=[TAG, pipeline],
         render_template_as_native_obj=True,
     )
     with dag:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from airflow.sdk import DAG, Param
 
 from nightshift.definition.folders import pipeline_names
-from nightshift_airflow.dag_parts import RETRIES
+from nightshift_airflow.dag_parts import RETRIES, TAG
 from nightshift_airflow.operators.rollback import AwaitRollbackOperator, RollbackOperator
 
 
@@ -47,7 +47,7 @@ def rollback_dag() -> DAG:
                 description="Why. The version left is rejected with it, for ever.",
             ),
         },
-        tags=["nightshift", "release"],
+        tags=[TAG, "release"],
     )
     with dag:
         rollback = RollbackOperator(task_id="rollback")

@@ -23,6 +23,11 @@ needs_prometheus = pytest.mark.skipif(
     shutil.which("prometheus") is None,
     reason="Prometheus is not installed: apt-get install --no-install-recommends prometheus",
 )
+ALERTMANAGER = "prometheus-alertmanager"
+needs_alertmanager = pytest.mark.skipif(
+    shutil.which(ALERTMANAGER) is None,
+    reason=f"Alertmanager is not installed: apt-get install {ALERTMANAGER}",
+)
 
 
 class Prometheus(ServerProcess):
@@ -33,6 +38,7 @@ class Prometheus(ServerProcess):
         ports: Where agent, Envoy and model servers are.
         token: What it shows the agent.
         more: Further targets, by job.
+        alertmanager: Where alerts go.
         wait: How long an alert waits before it fires, instead of what its rule says.
     """
 
@@ -43,6 +49,7 @@ class Prometheus(ServerProcess):
         token: str,
         *,
         more: dict[str, str] | None = None,
+        alertmanager: str = "",
         wait: str | None = None,
     ) -> None:
         self.port = free_port()
@@ -57,8 +64,12 @@ class Prometheus(ServerProcess):
             "evaluation_interval": "1s",
         }
         for job in config["scrape_configs"]:
+            job.pop("scrape_interval", None)
             if target := (more or {}).get(job["job_name"]):
                 job["static_configs"].append({"targets": [target]})
+        if alertmanager:
+            targets = [{"static_configs": [{"targets": [alertmanager]}]}]
+            config["alerting"] = {"alertmanagers": targets}
         if wait is not None:
             config["rule_files"] = [str(_hurried(folder, wait))]
         file = folder / "prometheus.yml"
@@ -102,6 +113,41 @@ class Prometheus(ServerProcess):
         assert answer.status_code == 200, answer.text
         data: dict[str, Any] = answer.json()["data"]
         return data
+
+
+class Alertmanager(ServerProcess):
+    """The shipped routes, both receivers being a web hook of their own.
+
+    Args:
+        folder: For its data, its configuration and its log.
+        hooks: Base address; alerts are posted to ``<hooks>/<name of the receiver>``.
+    """
+
+    def __init__(self, folder: Path, hooks: str) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
+        folder.mkdir(parents=True)
+        config = yaml.safe_load((MONITORING / "alertmanager.yml").read_text())
+        config["route"]["group_wait"] = "1s"
+        for receiver in config["receivers"]:
+            receiver["webhook_configs"] = [{"url": f"{hooks}/{receiver['name']}"}]
+        file = folder / "alertmanager.yml"
+        file.write_text(yaml.safe_dump(config))
+        super().__init__(
+            [
+                shutil.which(ALERTMANAGER) or ALERTMANAGER,
+                f"--config.file={file}",
+                f"--storage.path={folder / 'data'}",
+                f"--web.listen-address={self.address}",
+                "--cluster.listen-address=",
+            ],
+            folder / "alertmanager.log",
+        )
+
+    def ready(self) -> Self:
+        """Wait until it answers."""
+        return self.wait_for(
+            lambda: answers(f"http://{self.address}/-/ready"), seconds=60, what="Alertmanager"
+        )
 
 
 def _hurried(folder: Path, wait: str) -> Path:

@@ -31,6 +31,7 @@ HOST = "local"
 """Name of the stack's one serving host."""
 REGION = "us-east-1"
 PIPELINES = "NIGHTSHIFT_PIPELINES"
+METRICS_TOKEN_FILE = "NIGHTSHIFT_METRICS_TOKEN_FILE"
 STUDIES = "NIGHTSHIFT_STUDIES"
 """Database of the searches' studies; without it they are journals in S3."""
 
@@ -271,6 +272,11 @@ def _airflow_folders(settings: StackSettings, home: Path) -> dict[str, str]:
 def airflow_database(settings: StackSettings) -> Path:
     """The file of Airflow's SQLite database."""
     return settings.data / "airflow" / "airflow.db"
+
+
+def metrics_token_file(settings: StackSettings) -> Path:
+    """What Prometheus shows the agent and Airflow."""
+    return settings.run / "metrics-token"
 
 
 def airflow_login_file(settings: StackSettings) -> Path:

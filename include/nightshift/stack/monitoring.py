@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from nightshift.errors import UnavailableError
+from nightshift.stack.environment import metrics_token_file
 from nightshift.stack.passwords import write_private
 from nightshift.stack.settings import StackSettings
 
@@ -28,8 +29,8 @@ def config_file(settings: StackSettings) -> Path:
 
 
 def write_config(settings: StackSettings) -> None:
-    """Write the configuration, and the token that it shows the agent, for their owner alone."""
-    token = settings.run / "metrics-token"
+    """Write the configuration, and the token that it shows, for their owner alone."""
+    token = metrics_token_file(settings)
     write_private(token, settings.passwords.metrics_token)
     shipped = settings.project / SHIPPED
     config = local_config((shipped / "prometheus.yml").read_text(encoding="utf-8"), settings, token)
@@ -42,7 +43,7 @@ def local_config(shipped: str, settings: StackSettings, token: Path) -> dict[str
     Args:
         shipped: Text of ``include/monitoring/prometheus.yml``.
         settings: The stack.
-        token: File with the token for the agent's metrics.
+        token: File with the token for the metrics of agent and Airflow.
 
     Raises:
         UnavailableError: The shipped file names a target that the local stack has not.
@@ -64,6 +65,7 @@ def _local(target: str, settings: StackSettings) -> str:
     ports = settings.ports
     known = {
         "agent:8530": ports.agent,
+        "airflow-api-server:8080": ports.airflow,
         "envoy:9901": ports.envoy_admin,
         "model-server-blue:8511": ports.blue_rest,
         "model-server-green:8521": ports.green_rest,

@@ -41,7 +41,7 @@ class Passwords:
     agent_token: str = field(default_factory=_password, repr=False)
     """What a local rollback at the serving agent must present."""
     metrics_token: str = field(default_factory=_password, repr=False)
-    """What opens the agent's metrics, and nothing else."""
+    """What opens the metrics of agent and Airflow, and nothing else."""
 
 
 def load_or_create(path: Path) -> Passwords:

@@ -57,8 +57,7 @@ def make_folders(settings: StackSettings) -> None:
         if not config.exists():
             config.write_text("model_config_list {}\n", encoding="utf-8")
     write_files(envoy_layout(settings), settings.data / "envoy")
-    if settings.prometheus:
-        write_config(settings)
+    write_config(settings)
 
 
 def _write_logins(settings: StackSettings) -> None:

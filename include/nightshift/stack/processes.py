@@ -12,8 +12,10 @@ from enum import StrEnum
 from nightshift.release.envoy import BOOTSTRAP_FILE
 from nightshift.stack.environment import (
     BUCKETS,
+    METRICS_TOKEN_FILE,
     agent_environment,
     airflow_environment,
+    metrics_token_file,
     mlflow_environment,
     model_key_environment,
     s3_identities_file,
@@ -130,6 +132,7 @@ def _airflow(settings: StackSettings) -> tuple[Process, ...]:
     environment = airflow_environment(settings)
     # Who runs steps, and who shows people the files of artifacts.
     with_models = {**environment, **model_key_environment(settings)}
+    api_server = {**with_models, METRICS_TOKEN_FILE: str(metrics_token_file(settings))}
 
     def part(
         name: str,
@@ -150,7 +153,7 @@ def _airflow(settings: StackSettings) -> tuple[Process, ...]:
         )
 
     return (
-        part("api-server", key="metadatabase", environment=with_models),
+        part("api-server", key="metadatabase", environment=api_server),
         # Task logs are on this disk: the log servers would only listen on every interface.
         part("scheduler", "--skip-serve-logs", key="scheduler", environment=with_models),
         part("dag-processor", key="dag_processor"),

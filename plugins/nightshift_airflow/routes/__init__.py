@@ -1,1 +1,1 @@
-"""Pages behind the login of Airflow."""
+"""What Airflow's API server shows: pages behind its login, metrics behind a token."""

@@ -7,16 +7,13 @@ import re
 from typing import TYPE_CHECKING
 
 from airflow.api_fastapi.core_api.security import requires_authenticated
-from fastapi import Depends, FastAPI, HTTPException, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi import APIRouter, Depends, HTTPException
+from fastapi.responses import HTMLResponse, Response
 
-from nightshift.errors import ErrorKind, NightshiftError
 from nightshift_airflow.routes.addresses import PREFIX
 
 if TYPE_CHECKING:
     from nightshift.artifacts.store import ArtifactStore
-
-__all__ = ["PREFIX", "objects_app"]
 
 # Only what steps publish: never the release log, pins or another bucket.
 _ARTIFACT = re.compile(r"^[a-z][a-z0-9_]*/artifacts/[a-z_]+/[0-9a-f]+$")
@@ -35,23 +32,15 @@ _POLICY = (
 )
 
 
-def objects_app() -> FastAPI:
+def objects_router() -> APIRouter:
     """The pages; every one asks for Airflow's login."""
-    app = FastAPI(
-        title="Nightshift", dependencies=[Depends(requires_authenticated())], openapi_url=None
-    )
-    app.add_api_route("/objects/{key:path}", show_object, methods=["GET"])
-    app.add_api_route("/artifacts/{key:path}", show_artifact, methods=["GET"])
-    app.add_api_route("/cards/{pipeline}/{version}", show_card, methods=["GET"])
-    app.add_api_route("/recordings/{key:path}", show_recording, methods=["GET"])
-    app.add_api_route("/releases/{pipeline}", show_release, methods=["GET"])
-    app.add_exception_handler(NightshiftError, _failed)
-    return app
-
-
-def _failed(request: Request, error: Exception) -> JSONResponse:
-    away = isinstance(error, NightshiftError) and error.kind is ErrorKind.UNAVAILABLE
-    return JSONResponse({"detail": str(error)}, status_code=503 if away else 500)
+    router = APIRouter(dependencies=[Depends(requires_authenticated())])
+    router.add_api_route("/objects/{key:path}", show_object, methods=["GET"])
+    router.add_api_route("/artifacts/{key:path}", show_artifact, methods=["GET"])
+    router.add_api_route("/cards/{pipeline}/{version}", show_card, methods=["GET"])
+    router.add_api_route("/recordings/{key:path}", show_recording, methods=["GET"])
+    router.add_api_route("/releases/{pipeline}", show_release, methods=["GET"])
+    return router
 
 
 def show_object(key: str) -> Response:

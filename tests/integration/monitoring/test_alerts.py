@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 import yaml
@@ -20,11 +23,27 @@ from nightshift.release.status import PipelineStatus, RouteStatus, SlotState, Sl
 from nightshift.release.survey import Drift, Findings, Tally
 from nightshift.stack.ports import Ports
 from tests.integration.ports import free_port
-from tests.integration.prometheus import MONITORING, Prometheus, needs_prometheus
+from tests.integration.prometheus import (
+    ALERTMANAGER,
+    MONITORING,
+    Alertmanager,
+    Prometheus,
+    needs_alertmanager,
+    needs_prometheus,
+)
 from tests.integration.servers import wait_until
 from tests.unit.release.builders import START, candidate, follow, released
 
 TOKEN = "for metrics alone"
+NIGHTS = """
+nightshift_failed_task{dag_id="retrain_flights",run_type="scheduled",task_id="train"} 1
+nightshift_failed_task{dag_id="retrain_fashion",run_type="scheduled",task_id="gate"} 1
+nightshift_asking_task{dag_id="retrain_employment",task_id="approve"} 1
+nightshift_run_seconds{dag_id="retrain_flights",run_type="scheduled"} 100000
+nightshift_airflow_silent_seconds{part="scheduler"} 600
+nightshift_broken_dag_file{file="retrain_shop.py"} 1
+"""
+"""As Airflow's page says it (tests/dags/test_metrics.py); it cannot be imported here."""
 
 
 def stuck() -> ReleaseRecord:
@@ -40,10 +59,14 @@ def stuck() -> ReleaseRecord:
 
 
 class Misery:
-    """Agent, Envoy and model server of a host on which everything is wrong, over HTTP."""
+    """Agent, Envoy, model server and Airflow where everything is wrong, over HTTP.
+
+    It also takes what Alertmanager has to say: ``heard`` has receiver and alert.
+    """
 
     def __init__(self) -> None:
         self._scrapes = 0
+        self.heard: set[tuple[str, str]] = set()
         self._agent = AgentMetrics(self._seen)
         outer = self
 
@@ -55,6 +78,14 @@ class Misery:
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                told = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                receiver = self.path.removeprefix("/")
+                outer.heard |= {(receiver, a["labels"]["alertname"]) for a in told["alerts"]}
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:
                 pass
@@ -75,9 +106,9 @@ class Misery:
 
     def page(self, path: str, authorization: str) -> tuple[bytes, int]:
         self._scrapes += 1
-        if path == "/metrics":
-            allowed = authorization == f"Bearer {TOKEN}"
-            return (self._agent.page(), 200) if allowed else (b"", 401)
+        if path in ("/metrics", "/nightshift/metrics"):
+            shown = self._agent.page() if path == "/metrics" else NIGHTS.encode()
+            return (shown, 200) if authorization == f"Bearer {TOKEN}" else (b"", 401)
         if path == "/stats/prometheus":
             return self._envoy().encode(), 200
         return b"fine 1\n", 200
@@ -122,27 +153,62 @@ class Misery:
         )
 
 
-@pytest.fixture
-def misery() -> Iterator[Misery]:
-    misery = Misery()
-    yield misery
-    misery.server.shutdown()
+@dataclass
+class Watched:
+    """The misery, and the Prometheus that sees it."""
+
+    prometheus: Prometheus
+    misery: Misery
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    folder, misery = tmp_path_factory.mktemp("alerts"), Misery()
+    here = misery.port
+    ports = Ports(
+        agent=here, envoy_admin=here, blue_rest=here, green_rest=free_port(), airflow=here
+    )
+    nobody = f"127.0.0.1:{free_port()}"
+    more = {"nightshift-agent": nobody, "envoy": nobody, "airflow": nobody}
+    with ExitStack() as running:
+        running.callback(misery.server.shutdown)
+        told = ""
+        if shutil.which(ALERTMANAGER):
+            hooks = f"http://127.0.0.1:{here}"
+            told = running.enter_context(Alertmanager(folder / "told", hooks)).ready().address
+        prometheus = Prometheus(
+            folder / "prometheus", ports, TOKEN, more=more, alertmanager=told, wait="1s"
+        )
+        yield Watched(running.enter_context(prometheus).ready(), misery)
+
+
+def shipped() -> dict[str, str]:
+    """Every alert's severity."""
+    groups = yaml.safe_load((MONITORING / "rules.yml").read_text())["groups"]
+    rules = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    return {rule["alert"]: rule["labels"]["severity"] for rule in rules}
 
 
 @needs_prometheus
-def test_every_alert_fires(misery: Misery, tmp_path: Path) -> None:
-    here = misery.port
-    ports = Ports(agent=here, envoy_admin=here, blue_rest=here, green_rest=free_port())
-    nobody = f"127.0.0.1:{free_port()}"
-    more = {"nightshift-agent": nobody, "envoy": nobody}
-    groups = yaml.safe_load((MONITORING / "rules.yml").read_text())["groups"]
-    alerts = {rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule}
-    with Prometheus(tmp_path / "prometheus", ports, TOKEN, more=more, wait="1s") as prometheus:
-        prometheus.ready()
-        try:
-            wait_until(
-                lambda: prometheus.firing() == alerts, seconds=90, every=0.5, what="all alerts fire"
-            )
-        except AssertionError as error:
-            missing = alerts - prometheus.firing()
-            raise AssertionError(f"{error}; missing: {missing}\n{prometheus.output}") from None
+def test_every_alert_fires(watched: Watched) -> None:
+    prometheus, alerts = watched.prometheus, set(shipped())
+    try:
+        wait_until(
+            lambda: prometheus.firing() == alerts, seconds=90, every=0.5, what="all alerts fire"
+        )
+    except AssertionError as error:
+        missing = alerts - prometheus.firing()
+        raise AssertionError(f"{error}; missing: {missing}\n{prometheus.output}") from None
+
+
+@needs_prometheus
+@needs_alertmanager
+def test_every_alert_reaches_whom_it_should(watched: Watched) -> None:
+    receivers = {"page": "on-call", "ticket": "tickets"}
+    # Without an agent there is no leader, and without the store no agent that could lead.
+    unsaid = {"NobodyLeads", "ReleaseStuck"}
+    wanted = {(receivers[severity], name) for name, severity in shipped().items()}
+    wanted -= {("on-call", name) for name in unsaid}
+    heard = watched.misery.heard
+    wait_until(lambda: heard >= wanted, seconds=90, every=0.5, what=f"{wanted} are told")
+    assert {(who, name) for who, name in heard if name not in unsaid} == wanted

@@ -53,7 +53,7 @@ def test_it_runs_with_the_shipped_rules_and_jobs_and_keeps_its_data_in_the_stack
     groups = httpx.get(f"{url}/rules", timeout=10).json()["data"]["groups"]
     assert "ReleaseStuck" in {rule["name"] for group in groups for rule in group["rules"]}
     # It looks for its targets every five seconds.
-    wait_until(lambda: len(_targets(url)) == 5, seconds=60, every=1, what="five targets")
+    wait_until(lambda: len(_targets(url)) == 6, seconds=60, every=1, what="six targets")
     assert list(firing(settings)) == []
     assert (settings.data / "prometheus/wal").is_dir()
     supervisor.shut_down()

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from nightshift.artifacts import ArtifactStore
 from nightshift.artifacts.manifest import ArtifactRef
@@ -127,6 +129,24 @@ class Stack:
 
     def _is_ours(self, process: psutil.Process) -> bool:
         return process.environ().get("NIGHTSHIFT_HOME") == str(self.settings.home)
+
+    def told(self, metric: str) -> set[tuple[str, ...]]:
+        """What Prometheus is told of the nights: DAG and task of each sample of a metric."""
+        token = self.settings.passwords.metrics_token
+        answer = self.nightshift_page("metrics", token)
+        assert answer.status_code == 200, answer.text
+        return {
+            (sample.labels["dag_id"], sample.labels["task_id"])
+            for family in text_string_to_metric_families(answer.text)
+            for sample in family.samples
+            if sample.name == metric
+        }
+
+    def nightshift_page(self, path: str, token: str = "") -> httpx.Response:
+        """A page of the plugin, as somebody sees it who shows this token alone."""
+        shown = {"authorization": f"Bearer {token}"} if token else {}
+        address = f"http://127.0.0.1:{self.settings.ports.airflow}/nightshift/{path}"
+        return httpx.get(address, headers=shown, timeout=30, trust_env=False)
 
     def predict(self, rows: list[dict[str, object]]) -> list[float]:
         """Ask the live model through Envoy."""

@@ -104,6 +104,19 @@ def test_rest_and_grpc_answer_as_the_saved_model_does(
     assert values == pytest.approx(direct, abs=1e-6)
 
 
+def test_who_is_not_logged_in_sees_nothing_and_prometheus_sees_metrics(
+    stack: Stack, night: DagRun
+) -> None:
+    token = stack.settings.passwords.metrics_token
+    artifact = stack.returned(night, "train")["artifact"]["uri"].partition("/nightshift/")[2]
+    for path in (f"releases/{PIPELINE}", f"artifacts/{artifact}", f"cards/{PIPELINE}/1"):
+        assert stack.nightshift_page(path).status_code == 401, path
+        assert stack.nightshift_page(path, token).status_code == 401, path
+    for shown in ("", "another"):
+        assert stack.nightshift_page("metrics", shown).status_code == 401
+    assert stack.told("nightshift_failed_task") == set()
+
+
 def test_a_cleared_run_repeats_nothing(stack: Stack, night: DagRun) -> None:
     keys, events = stack.keys(night), len(list(ReleaseLog(stack.bucket, PIPELINE).events()))
     version = stack.returned(night, "register")["version"]

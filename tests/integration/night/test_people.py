@@ -96,6 +96,9 @@ def ends_red_at(stack: Stack, run: DagRun, task: str) -> str:
     states = {t.task_id: t for t in stack.api.tasks(run)}
     assert (states[task].state, states[task].attempt) == ("failed", 1)
     assert states["register"].state == "upstream_failed"
+    failed = stack.told("nightshift_failed_task")
+    assert {name for dag_id, name in failed if dag_id == run.dag_id} == {task}
+    assert stack.told("nightshift_asking_task") == set()
     assert stack.record == before
     return str(stack.api.xcom(run, task, "error"))
 
@@ -142,6 +145,7 @@ def test_an_inconclusive_night_waits_through_a_restart_for_a_named_person(stack:
         command("down")
         command("up")
         await_question(stack, run)
+        assert (f"retrain_{PIPELINE}", "approve") in stack.told("nightshift_asking_task")
         with person(stack, "ada") as ada:
             ada.answer(run, "approve", "Approve", {"reason": " "})  # it must have one
             await_answer_taken(stack, run)

@@ -20,6 +20,8 @@ _GRPC = (
     "envoy_cluster_grpc_tensorflow_serving_PredictionService_Predict_{0}"
     '{{envoy_cluster_name="flights-green-grpc",grpc_method="Predict",grpc_status="{0}"}}'
 )
+_FAILED = 'nightshift_failed_task{dag_id="%s",run_type="%s",task_id="%s"}'
+_UNDER_WAY = 'nightshift_run_seconds{dag_id="%s",run_type="%s"}'
 _LIMIT = 'nightshift_alarm_limit{pipeline="flights",alarm="%s"}'
 
 
@@ -146,6 +148,97 @@ CASES = (
         {'nightshift_release_asks{pipeline="flights"}': "1x80"},
         quiet=("9m30s",),
         fires=("11m",),
+    ),
+    Case(
+        "TaskFailed",
+        {_FAILED % ("retrain_flights", "scheduled", "train"): "0x0 _x3 1x9 _x40"},
+        quiet=("45s", "9m"),
+        fires=("1m15s", "3m"),
+        labels='dag_id="retrain_flights",task_id="train"',
+    ),
+    # Of a run that failed without a task, and of a release that could not be asked for.
+    Case(
+        "TaskFailed",
+        {_FAILED % ("release_flights", "asset_triggered", ""): "1x9"},
+        quiet=(),
+        fires=("1m",),
+        labels='dag_id="release_flights"',
+    ),
+    # Whoever rolls back by hand has a fire to put out.
+    Case(
+        "TaskFailed",
+        {_FAILED % ("rollback", "manual", "on_every_host"): "1x9"},
+        quiet=(),
+        fires=("1m",),
+        labels='dag_id="rollback",task_id="on_every_host"',
+    ),
+    # A run by hand has somebody who looks; a refused candidate can wait; a stopped release is
+    # VersionRejected.
+    Case(
+        "TaskFailed",
+        {
+            _FAILED % ("retrain_flights", "manual", "train"): "1x40",
+            _FAILED % ("retrain_flights", "scheduled", "gate"): "1x40",
+            _FAILED % ("retrain_fashion", "scheduled", "approve"): "1x40",
+            _FAILED % ("release_flights", "asset_triggered", "watch"): "1x40",
+        },
+        quiet=("1m", "9m"),
+        fires=(),
+    ),
+    Case(
+        "CandidateRefused",
+        {_FAILED % ("retrain_flights", "scheduled", "gate"): "1x9"},
+        quiet=(),
+        fires=("1m",),
+        labels='dag_id="retrain_flights",task_id="gate"',
+    ),
+    Case(
+        "CandidateRefused",
+        {
+            _FAILED % ("retrain_flights", "manual", "gate"): "1x40",
+            _FAILED % ("retrain_flights", "scheduled", "train"): "1x40",
+        },
+        quiet=("1m", "9m"),
+        fires=(),
+    ),
+    Case(
+        "CandidateWaits",
+        {
+            'nightshift_asking_task{dag_id="retrain_flights",task_id="approve"}': "1x80",
+            # PersonAsked tells of these.
+            'nightshift_asking_task{dag_id="release_fashion",task_id="answer"}': "1x80",
+        },
+        quiet=("9m30s",),
+        fires=("11m",),
+        labels='dag_id="retrain_flights"',
+    ),
+    Case(
+        "NightUnended",
+        {_UNDER_WAY % ("retrain_flights", "scheduled"): "86300+15x40"},
+        quiet=("1m30s",),
+        fires=("2m",),
+        labels='dag_id="retrain_flights"',
+    ),
+    Case(
+        "DagFileBroken",
+        {'nightshift_broken_dag_file{file="retrain_flights.py"}': "1x40"},
+        quiet=("4m30s",),
+        fires=("5m30s",),
+        labels='file="retrain_flights.py"',
+    ),
+    Case(
+        "AirflowSilent",
+        {'nightshift_airflow_silent_seconds{part="scheduler"}': "0+15x40"},
+        quiet=("2m",),
+        fires=("2m30s",),
+        labels='part="scheduler"',
+    ),
+    Case(
+        "AirflowUnreachable",
+        {'up{job="airflow",instance="one:8080"}': "0x40"},
+        quiet=("1m45s",),
+        fires=("2m30s",),
+        labels='instance="one:8080",job="airflow"',
     ),
     Case(
         "StaleChampion",

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from nightshift.errors import UnavailableError
+from nightshift.stack.environment import METRICS_TOKEN_FILE, metrics_token_file
 from nightshift.stack.monitoring import SHIPPED, config_file, firing, local_config, write_config
 from nightshift.stack.ports import Ports
 from nightshift.stack.processes import processes
@@ -33,11 +34,12 @@ def test_jobs_and_rules_are_the_shipped_ones(settings: StackSettings) -> None:
 
 
 def test_targets_are_this_stacks_ports(settings: StackSettings) -> None:
-    moved = replace(settings, ports=Ports(agent=20001, envoy_admin=20002))
+    moved = replace(settings, ports=Ports(agent=20001, envoy_admin=20002, airflow=20003))
     jobs = local_config(TEXT, moved, Path("/token"))["scrape_configs"]
     targets = {j["job_name"]: [t for g in j["static_configs"] for t in g["targets"]] for j in jobs}
     assert targets == {
         "nightshift-agent": ["127.0.0.1:20001"],
+        "airflow": ["127.0.0.1:20003"],
         "envoy": ["127.0.0.1:20002"],
         "model-server": ["127.0.0.1:8511", "127.0.0.1:8521"],
         "prometheus": ["127.0.0.1:9490"],
@@ -58,11 +60,20 @@ def test_the_token_is_for_its_owner_alone_and_not_in_the_configuration(
     text = config_file(settings).read_text()
     token = settings.passwords.metrics_token
     assert token not in text
-    (job, *_) = yaml.safe_load(text)["scrape_configs"]
-    shown = Path(job["authorization"]["credentials_file"])
+    jobs = [job for job in yaml.safe_load(text)["scrape_configs"] if "authorization" in job]
+    assert [job["job_name"] for job in jobs] == ["nightshift-agent", "airflow"]
+    (shown,) = {Path(job["authorization"]["credentials_file"]) for job in jobs}
     assert shown.read_text() == token
     assert shown.stat().st_mode & 0o077 == 0
     assert token != settings.passwords.agent_token
+
+
+def test_airflow_reads_the_token_where_prometheus_does_and_no_other_part_is_told(
+    settings: StackSettings,
+) -> None:
+    told = {p.name: p.environment.get(METRICS_TOKEN_FILE) for p in processes(settings)}
+    assert {name for name, file in told.items() if file} == {"airflow-api-server"}
+    assert told["airflow-api-server"] == str(metrics_token_file(settings))
 
 
 def test_where_prometheus_is_not_installed_nothing_changes(settings: StackSettings) -> None:

@@ -14,6 +14,7 @@ import yaml
 from nightshift.encryption.keys import SETTINGS
 from nightshift.stack.environment import (
     BUCKETS,
+    METRICS_TOKEN_FILE,
     agent_environment,
     airflow_environment,
     mlflow_environment,
@@ -88,6 +89,7 @@ def test_airflow_is_told_the_same_names(
     local = set(airflow_environment(settings))
     there = set(service(compose, f"airflow-{part}")["environment"])
     own = {"_AIRFLOW_WWW_USER_USERNAME", "AIRFLOW_ADMIN_PASSWORD", "DUMB_INIT_SETSID", *SETTINGS}
+    own |= {METRICS_TOKEN_FILE} if part == "api-server" else set()
     assert local - there == ONLY_LOCAL
     assert there - local - own == ONLY_COMPOSE
 
@@ -160,11 +162,18 @@ def test_what_is_mounted_is_there(compose: dict[str, Any]) -> None:
     assert [name for name in files if not (ROOT / name).exists()] == []
 
 
-def test_the_token_that_prometheus_shows_is_the_agents_own_for_it(compose: dict[str, Any]) -> None:
+def test_the_token_that_prometheus_shows_is_the_one_that_agent_and_airflow_expect(
+    compose: dict[str, Any],
+) -> None:
     config = yaml.safe_load((ROOT / "include/monitoring/prometheus.yml").read_text())
-    (job,) = [j for j in config["scrape_configs"] if j["job_name"] == "nightshift-agent"]
+    jobs = [job for job in config["scrape_configs"] if "authorization" in job]
+    assert [job["job_name"] for job in jobs] == ["nightshift-agent", "airflow"]
+    (shown,) = {job["authorization"]["credentials_file"] for job in jobs}
     (secret,) = service(compose, "prometheus")["secrets"]
-    assert job["authorization"]["credentials_file"] == f"/run/secrets/{secret}"
+    assert shown == f"/run/secrets/{secret}"
+    airflow = service(compose, "airflow-api-server")
+    assert airflow["environment"][METRICS_TOKEN_FILE] == shown
+    assert airflow["secrets"] == [secret]
     variable = compose["secrets"][secret]["environment"]
     agent = service(compose, "agent")["environment"]
     assert agent["NIGHTSHIFT_AGENT_METRICS_TOKEN"].startswith(f"${{{variable}:?")
