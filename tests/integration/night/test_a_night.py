@@ -111,7 +111,7 @@ def test_who_is_not_logged_in_sees_nothing_and_prometheus_sees_metrics(
     artifact = stack.returned(night, "train")["artifact"]["uri"].partition("/nightshift/")[2]
     for path in (f"releases/{PIPELINE}", f"artifacts/{artifact}", f"cards/{PIPELINE}/1"):
         assert stack.nightshift_page(path).status_code == 401, path
-        assert stack.nightshift_page(path, token).status_code == 401, path
+        assert stack.nightshift_page(path, token).status_code == 403, path
     for shown in ("", "another"):
         assert stack.nightshift_page("metrics", shown).status_code == 401
     assert stack.told("nightshift_failed_task") == set()
