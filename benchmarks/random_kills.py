@@ -49,6 +49,7 @@ from nightshift.release.status import SlotState
 from nightshift.stack.airflow_api import DagRun, RunState
 from nightshift.stack.doors import serving_client, trusted_keys
 from nightshift.stack.environment import s3_environment
+from nightshift.stack.settings import HOME
 from nightshift.storage.s3 import Bucket, artifact_bucket
 
 FIRST_NIGHT = date(2013, 9, 1)
@@ -366,6 +367,9 @@ def second_host(stack: Stack, folder: Path) -> Iterator[Rig]:
     machine = Machine(folder / "machine")
     trust = (f"--trusted-keys={trusted_keys(stack.settings)}",)
     rig = Rig(machine, folder / "agent", StackStore(stack), folder, "two", flags=trust)  # type: ignore[arg-type]
+    for process in (rig.agent, machine.envoy, *machine.servers.values()):
+        # By this the stack's own processes are told: these are none of them.
+        process.environment[HOME] = str(folder)
     try:
         machine.start()
         with rig.agent:
