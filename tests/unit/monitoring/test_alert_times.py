@@ -180,6 +180,7 @@ CASES = (
             _FAILED % ("retrain_flights", "manual", "train"): "1x40",
             _FAILED % ("retrain_flights", "scheduled", "gate"): "1x40",
             _FAILED % ("retrain_fashion", "scheduled", "approve"): "1x40",
+            _FAILED % ("retrain_fashion", "scheduled", "edge"): "1x40",
             _FAILED % ("release_flights", "asset_triggered", "watch"): "1x40",
         },
         quiet=("1m", "9m"),
