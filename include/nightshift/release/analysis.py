@@ -97,12 +97,22 @@ def _failures(shared: Sequence[_Shared], needed: float) -> Check:
         for part in shared
         if part.share
     )
-    mine, theirs = _sums(shared)
-    text = (
+    return Check("failure rate", _failed_where(shared), logs / needed)
+
+
+def _failed_where(shared: Sequence[_Shared]) -> str:
+    """Step by step, as it is judged: a sum over different shares would tell another tale."""
+    steps = [part for part in shared if part.share]
+    if len(steps) < 2:
+        return _failed(*_sums(shared))
+    return "; ".join(f"at {part.share:.0%} {_failed(part.mine, part.theirs)}" for part in steps)
+
+
+def _failed(mine: Counts, theirs: Counts) -> str:
+    return (
         f"{_share(mine.failures, mine.requests)} failed, of the live version's "
         f"{_share(theirs.failures, theirs.requests)} in the same time"
     )
-    return Check("failure rate", text, logs / needed)
 
 
 def _errors(stretches: Sequence[Stretch], new: Colour, rules: Analysis, needed: float) -> Check:

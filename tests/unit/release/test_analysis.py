@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from nightshift.definition.rollout import Analysis, CanaryStep, Rollout
-from nightshift.release.analysis import checks
+from nightshift.release.analysis import Check, checks
 from nightshift.release.comparison import BINS, Compared, PerColour
 from nightshift.release.record import Colour
 from nightshift.release.traffic import BOUNDS_MS, Counts, Stretch, Traffic
@@ -23,13 +23,16 @@ def stretch(blue: Counts, green: Counts, compared: Compared | None = None) -> St
     return Stretch(traffic=Traffic(blue=blue, green=green), compared=compared or Compared())
 
 
-def condemned(*stretches: Stretch, rules: Analysis | None = None) -> set[str]:
+def checked(*stretches: Stretch, rules: Analysis | None = None) -> list[Check]:
     """Of a release with a step of 10% and one of 95%, and a time of baking."""
     names = ("canary-1", "canary-2", "baking")
     steps = (CanaryStep(weight=10), CanaryStep(weight=95))
     rollout = Rollout(steps=steps, analysis=rules or Analysis())
-    found = checks(dict(zip(names, stretches, strict=False)), NEW, rollout)
-    return {check.rule for check in found if check.condemns}
+    return checks(dict(zip(names, stretches, strict=False)), NEW, rollout)
+
+
+def condemned(*stretches: Stretch, rules: Analysis | None = None) -> set[str]:
+    return {check.rule for check in checked(*stretches, rules=rules) if check.condemns}
 
 
 def binned(place: int, count: int) -> tuple[int, ...]:
@@ -71,6 +74,18 @@ def test_evidence_of_two_steps_adds_up_though_weights_changed() -> None:
     )
     assert condemned(first) == condemned(Stretch(), second) == set()
     assert condemned(first, second) == {"failure rate"}
+
+
+def test_failures_are_told_step_by_step_as_they_are_judged() -> None:
+    """In the sum 15 of 1,050 would look no worse than the live version's 9 of 950."""
+    crashed = stretch(counts(900), counts(100, failures=15))
+    sick = stretch(counts(50, failures=9), counts(950))
+    found = {check.rule: check for check in checked(crashed, sick)}["failure rate"]
+    assert found.condemns
+    assert found.text == (
+        "at 10% 15 of 100 (15.00%) failed, of the live version's 0 of 900 (0.00%) in the same time"
+        "; at 95% 0 of 950 (0.00%) failed, of the live version's 9 of 50 (18.00%) in the same time"
+    )
 
 
 def test_a_step_in_which_all_failed_more_often_does_not_condemn_the_one_with_more_of_it() -> None:
