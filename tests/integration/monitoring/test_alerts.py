@@ -38,6 +38,7 @@ TOKEN = "for metrics alone"
 NIGHTS = """
 nightshift_failed_task{dag_id="retrain_flights",run_type="scheduled",task_id="train"} 1
 nightshift_failed_task{dag_id="retrain_fashion",run_type="scheduled",task_id="gate"} 1
+nightshift_failed_task{dag_id="rollback",run_type="manual",task_id="on_every_host"} 1
 nightshift_asking_task{dag_id="retrain_employment",task_id="approve"} 1
 nightshift_run_seconds{dag_id="retrain_flights",run_type="scheduled"} 100000
 nightshift_airflow_silent_seconds{part="scheduler"} 600

@@ -166,11 +166,11 @@ CASES = (
     ),
     # Whoever rolls back by hand has a fire to put out.
     Case(
-        "TaskFailed",
+        "RollbackFailed",
         {_FAILED % ("rollback", "manual", "on_every_host"): "1x9"},
         quiet=(),
         fires=("1m",),
-        labels='dag_id="rollback",task_id="on_every_host"',
+        labels='task_id="on_every_host"',
     ),
     # A run by hand has somebody who looks; a refused candidate can wait; a stopped release is
     # VersionRejected.
@@ -182,6 +182,7 @@ CASES = (
             _FAILED % ("retrain_fashion", "scheduled", "approve"): "1x40",
             _FAILED % ("retrain_fashion", "scheduled", "edge"): "1x40",
             _FAILED % ("release_flights", "asset_triggered", "watch"): "1x40",
+            _FAILED % ("rollback", "manual", "rollback"): "1x40",
         },
         quiet=("1m", "9m"),
         fires=(),
